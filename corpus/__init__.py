@@ -1,0 +1,1 @@
+"""What the model reads: the catalogue of sources, their readers, conversations and token shards."""

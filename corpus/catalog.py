@@ -1,0 +1,81 @@
+"""The catalogue: which sources there are, under which licences, and how much of each is read."""
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlx_toy.errors import UserError
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+DATA_VARIABLE = "MLX_TOY_DATA"
+STAGES = ("pretrain", "decay", "finetune")
+KINDS = ("text", "chat", "question", "pair")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the catalogue.
+
+    Attributes:
+        name: unique; a shard carries it with the slash replaced.
+        kind: what a record holds, one of `KINDS`.
+        file: where it lies under the data directory.
+        sha256: checksum of that file.
+        records: number of records in it.
+        licence: SPDX identifier or a plain word.
+        attribution: whom the licence asks to name.
+        upstream: where the source comes from.
+        stages: parts of a stage's tokens, by stage.
+    """
+
+    name: str
+    kind: str
+    file: str
+    sha256: str
+    records: int
+    licence: str
+    attribution: str
+    upstream: str
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def shard_name(self) -> str:
+        """The name of its shard files."""
+        return self.name.replace("/", "-")
+
+
+def load_catalog(path: Path = CATALOG) -> list[Source]:
+    """Read the catalogue.
+
+    Raises:
+        UserError: an entry is incomplete, unknown in kind or stage, or named twice.
+    """
+    try:
+        sources = [Source(**entry) for entry in tomllib.loads(path.read_text())["source"]]
+    except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} is not a catalogue of sources ({error}): correct the entry") from error
+    names = [source.name for source in sources]
+    for source in sources:
+        if source.kind not in KINDS or set(source.stages) - set(STAGES):
+            raise UserError(
+                f"{path}: {source.name} has an unknown kind or stage: "
+                f"use one of {', '.join(KINDS)} and of {', '.join(STAGES)}"
+            )
+        if names.count(source.name) > 1:
+            raise UserError(f"{path}: {source.name} is listed twice: keep one")
+    return sources
+
+
+def data_directory(flag: str | None) -> Path:
+    """The directory with the data: the flag, else the environment variable.
+
+    Raises:
+        UserError: neither is given, or there is no such directory.
+    """
+    chosen = flag or os.environ.get(DATA_VARIABLE)
+    if not chosen:
+        raise UserError(f"no training data given: pass --data DIR or set {DATA_VARIABLE}")
+    if not Path(chosen).is_dir():
+        raise UserError(f"no training data at {chosen}: pass --data DIR with an existing directory")
+    return Path(chosen)
