@@ -7,8 +7,8 @@ Ids are made segment by segment: contents are encoded as plain text and control 
 ids, so no message and no uploaded file can forge a turn.
 
 `CHAT_TEMPLATE` is the same format for every other loader (transformers, mlx-lm, vLLM). Their
-tokenizer does parse control tokens in its input, so the template breaks up every `<|` of a content
-with a noncharacter, U+FDD0, that their normalizer (see `train/export.py`) removes again after
+tokenizer does parse control tokens in its input, so the template puts a noncharacter, U+FDD0,
+behind every `<` of a content, which their normalizer (see `hf_tokenizer.py`) removes again after
 control tokens have been found. A test holds both sides equal.
 """
 
@@ -26,14 +26,14 @@ GUARD = "\ufdd0"  # a Unicode noncharacter: never in real text
 
 CHAT_TEMPLATE = (
     "{%- macro plain(text) -%}"
-    "{{- text | replace('<" + GUARD + "', '<" + GUARD * 2 + "') | replace('<|', '<" + GUARD + "|') -}}"
+    "{{- text | replace('<', '<" + GUARD + "') -}}"
     "{%- endmacro -%}"
     "{{- bos_token -}}"
     "{%- for message in messages -%}"
     "{%- if documents and loop.last and message['role'] == 'user' -%}"
     "{{- '<|context|>' -}}"
     "{%- for document in documents -%}"
-    "{{- '[' ~ loop.index ~ '] ' -}}{{- plain(document['text']) -}}"
+    "{{- '[' ~ loop.index ~ '] ' -}}{{- plain(document['text'].split() | join(' ')) -}}"
     "{{- '' if loop.last else '\\n' -}}"
     "{%- endfor -%}"
     "{{- '<|end|>' -}}"

@@ -66,7 +66,9 @@ class Tokenizer:
         try:
             return cls(file.read_bytes())
         except OSError as error:
-            raise UserError(f"no tokenizer at {file}: give a model directory that has one") from error
+            raise UserError(
+                f"no tokenizer at {file}: give a model directory that has one"
+            ) from error
 
     @property
     def vocab_size(self) -> int:
@@ -98,6 +100,13 @@ class Tokenizer:
     def piece(self, token_id: int) -> str:
         """How the vocabulary spells a token, for people to look at."""
         return self._pieces.id_to_piece(token_id)
+
+    def is_learned(self, token_id: int) -> bool:
+        """Whether a token stands for text seen in training: no control token and no single byte."""
+        pieces = self._pieces
+        return not (
+            pieces.is_control(token_id) or pieces.is_unknown(token_id) or pieces.is_byte(token_id)
+        )
 
     @cached_property
     def _bytes_of_ids(self) -> list[bytes]:
