@@ -31,7 +31,7 @@ class ContextRecipe:
 
     unanswerable: float = 0.28
     max_passages: int = 3
-    window_words: int = 70
+    window_words: int = 50
     seed: int = 1
 
 

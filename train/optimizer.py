@@ -1,0 +1,119 @@
+"""The optimizer: Muon for the matrices of the blocks, AdamW for everything else.
+
+Muon (Jordan et al. 2024) replaces the momentum of a matrix by the nearest half-orthogonal matrix,
+found by a Newton-Schulz iteration: all directions of a weight move at the same rate. Matrices of
+a different shape get a rate scaled by sqrt(max(1, rows / columns)). AdamW: Loshchilov and Hutter
+2019 (arXiv:1711.05101), with bias correction. Both decay weights decoupled from the gradient.
+
+The state is a flat dict of arrays, so a checkpoint is one file and a resumed run continues exactly.
+"""
+
+from dataclasses import dataclass
+
+from mlx_toy.backend import mx
+
+Arrays = dict[str, mx.array]
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic, from Muon's authors
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Rates and constants.
+
+    Attributes:
+        matrix_rate: peak rate of Muon.
+        other_rate: peak rate of AdamW.
+        momentum: of Muon (Nesterov).
+        betas: of AdamW.
+        eps: of AdamW.
+        weight_decay: decoupled, for matrices of the blocks only.
+        clip_norm: the gradient's norm is cut to this.
+    """
+
+    matrix_rate: float
+    other_rate: float
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+
+
+def is_block_matrix(name: str, array: mx.array) -> bool:
+    """Whether a parameter is one of the matrices inside the blocks."""
+    return array.ndim == 2 and ".layers." in name
+
+
+def initial_state(parameters: Arrays) -> Arrays:
+    """Zero moments for every parameter."""
+    state = {}
+    for name, array in parameters.items():
+        state[f"first.{name}"] = mx.zeros_like(array)
+        if not is_block_matrix(name, array):
+            state[f"second.{name}"] = mx.zeros_like(array)
+    return state
+
+
+def orthogonalize(matrix: mx.array, iterations: int = 5) -> mx.array:
+    """The half-orthogonal matrix nearest to `matrix` [m, n], nearly, in float32."""
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = matrix.astype(mx.float32)
+    x = x if wide else x.T
+    x = x / (mx.linalg.norm(x) + 1e-7)
+    a, b, c = _NEWTON_SCHULZ
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x if wide else x.T
+
+
+def global_norm(gradients: Arrays) -> mx.array:
+    """Euclidean norm over all gradients, a scalar."""
+    return mx.sqrt(sum((mx.sum(mx.square(g)) for g in gradients.values()), mx.array(0.0)))
+
+
+def update(
+    parameters: Arrays,
+    gradients: Arrays,
+    state: Arrays,
+    settings: OptimizerSettings,
+    step: int,
+    scale: float,
+) -> tuple[Arrays, Arrays, mx.array]:
+    """One optimizer step.
+
+    Args:
+        parameters: by name, float32.
+        gradients: by the same names.
+        state: from `initial_state` or the step before.
+        settings: rates and constants.
+        step: counted from 0, for the bias correction.
+        scale: factor of the schedule for both rates.
+
+    Returns:
+        New parameters, new state, and the gradient's norm before it was cut.
+    """
+    norm = global_norm(gradients)
+    clip = mx.minimum(1.0, settings.clip_norm / (norm + 1e-6))
+    new_parameters, new_state = {}, {}
+    first_beta, second_beta = settings.betas
+    for name, weight in parameters.items():
+        gradient = gradients[name] * clip
+        first = state[f"first.{name}"]
+        if is_block_matrix(name, weight):
+            first = settings.momentum * first + (1 - settings.momentum) * gradient
+            nesterov = settings.momentum * first + (1 - settings.momentum) * gradient
+            rows, columns = weight.shape
+            rate = settings.matrix_rate * scale
+            direction = orthogonalize(nesterov) * max(1.0, rows / columns) ** 0.5
+            weight = weight * (1 - rate * settings.weight_decay) - rate * direction
+        else:
+            first = first_beta * first + (1 - first_beta) * gradient
+            second = second_beta * state[f"second.{name}"] + (1 - second_beta) * gradient**2
+            corrected = first / (1 - first_beta ** (step + 1))
+            spread = mx.sqrt(second / (1 - second_beta ** (step + 1))) + settings.eps
+            weight = weight - settings.other_rate * scale * corrected / spread
+            new_state[f"second.{name}"] = second
+        new_state[f"first.{name}"] = first
+        new_parameters[name] = weight
+    return new_parameters, new_state, norm
