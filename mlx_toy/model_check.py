@@ -127,7 +127,7 @@ def _check_parameters(path: Path, config: dict[str, Any], shapes: dict[str, list
         model = Model(ModelArgs.from_dict(config))  # lazy: nothing is allocated
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise UserError(f"{path / CONFIG} describes no model ({error}): {AGAIN}") from error
-    parameters: list[tuple[str, Any]] = list(tree_flatten(model.parameters()))
+    parameters: Any = tree_flatten(model.parameters())  # [(name, array)]
     for name, array in parameters:
         found = shapes.get(name)
         if found is None:
