@@ -1,0 +1,115 @@
+"""Find the paragraphs and headings of a text.
+
+Why: passages follow the structure their author gave the text. Markdown marks its headings; in plain
+text and in what comes out of a PDF a heading is known by its looks.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAX_HEADING = 120  # characters of one heading; a longer line is text
+MAX_HEADING_WORDS = 12
+
+_HASHES = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)$")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)$")
+_FENCE = re.compile(r" {0,3}(```|~~~)")
+_NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?\s+\S")
+_ITEM = re.compile(r"(?:[-*+•‣▪|>]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
+_NOT_HEADING_END = tuple(".,;:!?…。！？")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph (level 0) or a heading (level 1 is the outermost) at [start, end)."""
+
+    start: int
+    end: int
+    level: int = 0
+    title: str = ""
+
+
+def find_blocks(text: str, kind: str) -> Iterator[Block]:
+    """The paragraphs and headings of a text in order; all of it that is not blank is in one.
+
+    A heading with nothing below it is given as a paragraph, so that nothing is lost.
+
+    Args:
+        text: normalised text, as in `Document.text`.
+        kind: "markdown", or anything else for text whose headings are not marked.
+    """
+    blocks = list(_markdown_blocks(text) if kind == "markdown" else _plain_blocks(text))
+    for number, block in enumerate(blocks, 1):
+        below = blocks[number].level if number < len(blocks) else 1
+        empty = 0 < below <= block.level
+        yield Block(block.start, block.end) if block.level and empty else block
+
+
+def _markdown_blocks(text: str) -> Iterator[Block]:
+    """Paragraphs, and headings marked by "#" or underlined, outside of fenced code."""
+    body = offset = 0  # the paragraph so far is text[body:offset]
+    lines = 0  # that it has
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        end = offset + len(line)
+        match = _FENCE.match(line)
+        if match and fence in ("", match.group(1)):
+            fence = "" if fence else match.group(1)
+        hashes = None if fence else _HASHES.match(line.rstrip())
+        underline = None if fence or lines != 1 else _UNDERLINE.match(line.rstrip())
+        if hashes and len(hashes.group(2)) <= MAX_HEADING:
+            if lines:
+                yield Block(body, offset)
+            title = _plain(hashes.group(2).rstrip("#")) or hashes.group(2)
+            yield Block(offset, end, len(hashes.group(1)), title)
+            body, lines = end, 0
+        elif underline and offset - body <= MAX_HEADING:
+            yield Block(body, end, 1 if "=" in line else 2, _plain(text[body:offset]))
+            body, lines = end, 0
+        elif line.strip() or fence:
+            body = body if lines else offset
+            lines += 1
+        elif lines:
+            yield Block(body, offset)
+            body, lines = end, 0
+        offset = end
+    if lines:
+        yield Block(body, offset)
+
+
+def _plain(markdown: str) -> str:
+    """A heading without the marks of emphasis, code and links."""
+    return re.sub(r"[*`]+", "", re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", markdown)).strip(
+        " \t\n_"
+    )
+
+
+def _plain_blocks(text: str) -> Iterator[Block]:
+    """Paragraphs, and those of one line that look like a heading.
+
+    A numbered heading ("2.1 Results") tells its level; the first line of a text is its title, and
+    other headings are below that.
+    """
+    first = True
+    for match in re.finditer(r"\S[^\n]*+(?:\n[^\S\n]*+(?=\S)[^\n]*+)*+", text):
+        start, end = match.span()
+        title = match.group().strip() if end - start <= 2 * MAX_HEADING else ""
+        level = 0
+        if _looks_like_heading(title):
+            numbered = _NUMBERED.match(title)
+            level = 2 + numbered.group(1).count(".") if numbered else 1 if first else 2
+        yield Block(start, end, level, title if level else "")
+        first = False
+
+
+def _looks_like_heading(line: str) -> bool:
+    """Whether a paragraph is short, one line, begins like a title and ends unlike a sentence."""
+    return (
+        0 < len(line) <= MAX_HEADING
+        and "\n" not in line
+        and len(line.split()) <= MAX_HEADING_WORDS
+        and not line.endswith(_NOT_HEADING_END)
+        and (line[0].isupper() or line[0].isdigit() or not line[0].isascii())
+        and any(character.isalpha() for character in line)
+        and (_NUMBERED.match(line) is not None or _ITEM.match(line) is None)
+    )
