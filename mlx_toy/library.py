@@ -1,0 +1,181 @@
+"""Keep passages and find them again: a LanceDB database with one table for each workspace.
+
+Why one table each: a request opens the table of its own workspace and no other, so isolation needs
+no filter, statistics of words are not shared, and dropping a workspace is immediate. A table's
+metadata names the embedder that made its vectors, since vectors of two embedders do not compare.
+A document's passages are added in one transaction and removed in one: it is there or it is not.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlx_toy.documents import Document
+from mlx_toy.fusion import Fusion, fuse
+from mlx_toy.library_errors import LibraryError, OtherEmbedderError
+from mlx_toy.passages import Passage
+from mlx_toy.rows import (
+    COLUMNS,
+    HIT_COLUMNS,
+    Hit,
+    StoredDocument,
+    is_document,
+    make_rows,
+    stored_documents,
+)
+from mlx_toy.tables import PURGE_INTERVAL_S, SEARCH_COLUMN, VECTOR_COLUMN, Tables
+
+__all__ = ["Fusion", "Hit", "Library", "LibraryError", "OtherEmbedderError", "StoredDocument"]
+
+CANDIDATES = 50  # passages that each of the two searches contributes to the fusion
+MAX_QUERY = 2_000  # characters of a query that are searched for: its beginning and its end
+
+
+class Library:
+    """The passages of all workspaces. Any thread may call it; calls take turns.
+
+    Args:
+        uri: a directory, or another LanceDB address ("s3://...", "db://...", "memory://").
+        fingerprint: of the embedder whose vectors are stored.
+        dimensions: length of its vectors.
+        fusion: how the two ranked lists are weighed.
+        purge_interval_s: least time between two removals of deleted text from the disk; what is
+            left over is removed by `close`.
+
+    Raises:
+        LibraryError: if it cannot be opened.
+        OtherEmbedderError: if its vectors were made by another embedder.
+    """
+
+    def __init__(
+        self,
+        uri: str | Path,
+        fingerprint: str,
+        dimensions: int,
+        fusion: Fusion | None = None,
+        purge_interval_s: float = PURGE_INTERVAL_S,
+    ) -> None:
+        self.dimensions = dimensions
+        self._fusion = fusion or Fusion()
+        self._tables = Tables(uri, fingerprint, dimensions, COLUMNS, purge_interval_s)
+        self.uri = self._tables.uri
+        for workspace in self._tables.names()[:1]:  # all were written by one embedder: tell it now
+            self._tables.check_workspace(workspace)
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Merge files and remove deleted text from the disk."""
+        self._tables.close()
+
+    def workspaces(self) -> list[str]:
+        """The names of all workspaces."""
+        return self._tables.names()
+
+    def drop_workspace(self, workspace: str) -> None:
+        """Remove a workspace and its files; one that is not there is no error."""
+        self._tables.drop(workspace)
+
+    def clear(self, workspace: str) -> None:
+        """Remove all documents of a workspace, and their text from the disk."""
+        self._tables.drop(workspace)
+
+    def add(
+        self, workspace: str, document: Document, passages: list[Passage], vectors: np.ndarray
+    ) -> StoredDocument:
+        """Store a document's passages in one transaction; the same content only once.
+
+        Args:
+            workspace: where to; made if there is none.
+            document: what the passages are of.
+            passages: at least one.
+            vectors: one for each passage, [N, D].
+
+        Returns:
+            The document as stored, with `already` true if it was there before.
+        """
+        if not passages:
+            raise LibraryError(f"{document.name} has no text that could be stored.")
+        vectors = self._checked(vectors, (len(passages), self.dimensions))
+        document_id = document.digest[:32]
+
+        def insert(table: Any) -> StoredDocument:
+            if before := stored_documents(table, document_id):
+                return replace(before[0], already=True)
+            rows = make_rows(document_id, document, passages, vectors, self._tables.schema)
+            # Not `add`: another process may be storing the same document at this moment.
+            result = table.merge_insert("id").when_not_matched_insert_all().execute(rows)
+            stored = stored_documents(table, document_id)[0]
+            return replace(stored, already=result.num_inserted_rows == 0)
+
+        return self._tables.write(workspace, insert)
+
+    def documents(self, workspace: str) -> list[StoredDocument]:
+        """The documents of a workspace, in the order in which they were added."""
+        return self._tables.read(workspace, stored_documents, [])
+
+    def remove(self, workspace: str, document_id: str) -> bool:
+        """Remove a document in one transaction; false if there is none of that id."""
+        if all(stored.id != document_id for stored in self.documents(workspace)):
+            return False
+        condition = is_document(document_id)
+        self._tables.write(workspace, lambda table: table.delete(condition), deletes=True)
+        return True
+
+    def search(self, workspace: str, query: str, vector: np.ndarray, k: int = 5) -> list[Hit]:
+        """The `k` passages nearest to a question, by meaning and by words together.
+
+        Args:
+            workspace: where to look, and nowhere else.
+            query: any text; its words are looked up in headings and passages.
+            vector: its embedding, [D].
+            k: how many.
+        """
+        vector = self._checked(vector, (self.dimensions,))
+        query = query.encode("utf-8", "ignore").decode()
+        if len(query) > MAX_QUERY:
+            query = f"{query[: MAX_QUERY // 2]} {query[-MAX_QUERY // 2 :]}"
+
+        def find(table: Any) -> list[Hit]:
+            from lancedb.query import MatchQuery
+
+            columns = ["id", *HIT_COLUMNS, VECTOR_COLUMN]
+            near = table.search(vector, vector_column_name=VECTOR_COLUMN).distance_type("cosine")
+            match = MatchQuery(query, SEARCH_COLUMN)  # type: ignore[call-arg]
+            words = table.search(match, query_type="fts")
+            count = max(k, CANDIDATES)
+            by_vector = near.limit(count).select([*columns, "_distance"]).to_list()
+            by_text = words.limit(count).select([*columns, "_score"]).to_list()
+            rows = {row["id"]: row for row in [*by_vector, *by_text]}
+            ids = ([row["id"] for row in by_vector], [row["id"] for row in by_text])
+            return [
+                Hit(
+                    **{name: rows[item.key][name] for name in HIT_COLUMNS},
+                    similarity=_cosine(vector, rows[item.key][VECTOR_COLUMN]),
+                    score=item.score,
+                    vector_rank=item.vector_rank,
+                    text_rank=item.text_rank,
+                )
+                for item in fuse(*ids, self._fusion)[:k]
+            ]
+
+        return self._tables.read(workspace, find, []) if k > 0 else []
+
+    def _checked(self, vectors: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The vectors as float32; LanceDB would store some wrong ones in silence."""
+        vectors = np.asarray(vectors, dtype=np.float32)
+        if vectors.shape != shape or not np.isfinite(vectors).all():
+            raise ValueError(f"vectors of {vectors.shape}, expected finite numbers of {shape}")
+        return vectors
+
+
+def _cosine(a: np.ndarray, b: list[float]) -> float:
+    """Cosine of two vectors; 0 if one is all zeros."""
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.dot(a, b)) / norms if norms else 0.0
