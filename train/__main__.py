@@ -9,6 +9,7 @@
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -63,9 +64,7 @@ def _preset_argument(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     # Imported here, so that a wrong command line is answered at once.
     from mlx_toy.tokenizer import Tokenizer
-    from train import checkpoints, lanes, loop
-
-    lanes.prepare_environment()
+    from train import checkpoints, loop
 
     def newest(path: Path | None) -> Path | None:
         return path and (checkpoints.latest(path / loop.CHECKPOINTS) or path)
@@ -111,6 +110,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for bad input)."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a lane a core, see train/lanes.py
     options = _parser().parse_args(arguments)
     try:
         _run(options)

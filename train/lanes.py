@@ -5,7 +5,6 @@ thread and half of the micro-batches, keep both cores busy all the time. On a GP
 The lanes' gradients are summed in a fixed order, so a run is the same bit for bit every time.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,11 +24,6 @@ def default_lanes() -> int:
     if info().device != "cpu":
         return 1
     return max(1, cpu_count() // info().threads)
-
-
-def prepare_environment() -> None:
-    """Ask for one BLAS thread a lane; call before `mlx_toy.backend` is imported first."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class Lanes:

@@ -29,6 +29,7 @@ from train.schedule import WarmupStableDecay
 
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+EMBEDDING_SCALE = 0.02
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def initial_weights(args: ModelArgs, seed: int) -> dict[str, mx.array]:
     """Weights to begin with.
 
     Normal with standard deviation 1 / sqrt(fan-in); the projections that write to the residual
-    stream (`o_proj`, `down_proj`) begin at zero, so every block begins as the identity.
+    stream (`o_proj`, `down_proj`) begin at zero, so every block begins as the identity. The
+    embedding begins small, because it is tied: a large one would begin by predicting each token to
+    follow itself.
     """
     key = mx.random.key(seed)
     weights = {}
@@ -71,7 +74,8 @@ def initial_weights(args: ModelArgs, seed: int) -> dict[str, mx.array]:
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
             weights[name] = mx.zeros(array.shape)
         else:
-            weights[name] = mx.random.normal(array.shape, key=own) * array.shape[1] ** -0.5
+            scale = EMBEDDING_SCALE if "embed_tokens" in name else array.shape[1] ** -0.5
+            weights[name] = mx.random.normal(array.shape, key=own) * scale
     mx.eval(weights)
     return weights
 
