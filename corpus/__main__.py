@@ -1,8 +1,8 @@
 """Commands of the corpus.
 
-    python -m corpus text   --data DIR --out RUN/text.jsonl             a sample for the tokenizer
-    python -m corpus shards --data DIR --tokenizer RUN --out RUN/shards   token shards for training
-    python -m corpus list                                               the sources and licences
+python -m corpus text   --data DIR --out RUN/text.jsonl             a sample for the tokenizer
+python -m corpus shards --data DIR --tokenizer RUN --out RUN/shards   token shards for training
+python -m corpus list                                               the sources and licences
 """
 
 import argparse
@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         sources = load_catalog()
         if options.command == "list":
             for source in sources:
-                print(f"{source.name:28} {source.records:>9,} {source.licence:32} {source.upstream}")
+                print(
+                    f"{source.name:28} {source.records:>9,} {source.licence:32} {source.upstream}"
+                )
             return 0
         data = data_directory(options.data)
         if options.command == "text":

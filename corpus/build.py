@@ -121,7 +121,9 @@ def write_shards(
     return headers
 
 
-def _write_mixture(sources: list[Source], headers: list[Header], tokenizer: Path, out: Path) -> None:
+def _write_mixture(
+    sources: list[Source], headers: list[Header], tokenizer: Path, out: Path
+) -> None:
     """Say which shards there are and how much of each stage each one is."""
     present = {header.name for header in headers if header.split == "train"}
     mixture = {

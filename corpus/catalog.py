@@ -54,7 +54,9 @@ def load_catalog(path: Path = CATALOG) -> list[Source]:
     try:
         sources = [Source(**entry) for entry in tomllib.loads(path.read_text())["source"]]
     except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} is not a catalogue of sources ({error}): correct the entry") from error
+        raise UserError(
+            f"{path} is not a catalogue of sources ({error}): correct the entry"
+        ) from error
     names = [source.name for source in sources]
     for source in sources:
         if source.kind not in KINDS or set(source.stages) - set(STAGES):

@@ -40,7 +40,9 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise UserError(f"{path} breaks off after line {number}: fetch the file again") from error
     except ValueError as error:
-        raise UserError(f"{path}, line {number}: {error}: each line must be a JSON object") from error
+        raise UserError(
+            f"{path}, line {number}: {error}: each line must be a JSON object"
+        ) from error
 
 
 def read_source(source: Source, data: Path) -> Iterator[dict[str, Any]]:

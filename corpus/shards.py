@@ -126,7 +126,9 @@ def write_shard(
         licence=licence,
     )
     partial = header_path.with_suffix(".partial")
-    partial.write_text(json.dumps({"format": FORMAT, "version": VERSION, **asdict(header)}, indent=1))
+    partial.write_text(
+        json.dumps({"format": FORMAT, "version": VERSION, **asdict(header)}, indent=1)
+    )
     os.replace(partial, header_path)
     return header
 

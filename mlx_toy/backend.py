@@ -148,7 +148,9 @@ def _processor_name() -> str:
 def _prepare() -> BackendInfo:
     """Make the process ready for MLX; called once, when this module is imported."""
     threads = int(os.environ.get("OPENBLAS_NUM_THREADS") or cpu_count())
-    has_cuda = _package_folder("mlx") is not None and importlib.util.find_spec("mlx_cuda") is not None
+    has_cuda = (
+        _package_folder("mlx") is not None and importlib.util.find_spec("mlx_cuda") is not None
+    )
     blas, warning = None, None
     if sys.platform == "linux" and not has_cuda:
         blas, warning = _prepare_linux_cpu(threads)

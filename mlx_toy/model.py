@@ -81,7 +81,9 @@ class Attention(nn.Module):
             keys = self.rope(keys, offset=cache.offset)
             keys, values = cache.update_and_fetch(keys, values)
         out = ops.attention(queries, keys, values, self.scale, mask, training=self.training)
-        return self.o_proj(out.transpose(0, 2, 1, 3).reshape(-1, length, out.shape[1] * self.head_dim))
+        return self.o_proj(
+            out.transpose(0, 2, 1, 3).reshape(-1, length, out.shape[1] * self.head_dim)
+        )
 
     def _split_heads(self, x: mx.array) -> mx.array:
         """[B, T, n * Dh] -> [B, n, T, Dh]."""
@@ -164,5 +166,5 @@ class Model(nn.Module):
 def _attention_mask(length: int, cache: Any) -> Any:
     """None for one token, "causal" for several, or the mask that a cache wants."""
     if cache is not None and hasattr(cache, "make_mask"):
-        return cache.make_mask(length)
+        return cache.make_mask(length, return_array=False, window_size=None)
     return "causal" if length > 1 else None

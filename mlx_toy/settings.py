@@ -112,9 +112,7 @@ _HELP = {
 }
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser, names: tuple[str, ...] = tuple(_HELP)
-) -> None:
+def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...] = tuple(_HELP)) -> None:
     """Add a flag for each setting (or for those in `names`)."""
     for name in names:
         parser.add_argument(
@@ -141,7 +139,9 @@ def from_options(options: argparse.Namespace) -> Settings:
             try:
                 value = _TYPES.get(field.name, str)(os.environ[variable])
             except ValueError as error:
-                raise UserError(f"{variable}={os.environ[variable]} is no number: unset it") from error
+                raise UserError(
+                    f"{variable}={os.environ[variable]} is no number: unset it"
+                ) from error
         if value is not None:
             chosen[field.name] = value
     if on_space():

@@ -88,8 +88,13 @@ def _run(options: argparse.Namespace) -> None:
         chosen, tokenizer = preset(options.preset), Tokenizer.load(options.tokenizer)
         if options.command == "pretrain":
             done = stages.pretrain(
-                chosen, options.shards, tokenizer, options.run, **common,
-                decay_steps=options.decay_steps, branch=newest(options.branch),
+                chosen,
+                options.shards,
+                tokenizer,
+                options.run,
+                **common,
+                decay_steps=options.decay_steps,
+                branch=newest(options.branch),
             )
         else:
             done = stages.finetune(

@@ -80,7 +80,9 @@ def initial_weights(args: ModelArgs, seed: int) -> dict[str, mx.array]:
     return weights
 
 
-def start(settings: RunSettings, init: Path | None = None, branch: Path | None = None) -> Checkpoint:
+def start(
+    settings: RunSettings, init: Path | None = None, branch: Path | None = None
+) -> Checkpoint:
     """The checkpoint to go on from: the run's own newest, else `branch`, else `init`, else new.
 
     Args:
@@ -163,10 +165,19 @@ def train(
                 left = (total - step) * read / speed
                 _log(
                     settings.run,
-                    {"step": step, "loss": round(loss, 4), "scale": round(scale, 4), "tokens": tokens,
-                     "targets": counted, "norm": round(norm.item(), 3), "tokens_per_s": round(speed)},
+                    {
+                        "step": step,
+                        "loss": round(loss, 4),
+                        "scale": round(scale, 4),
+                        "tokens": tokens,
+                        "targets": counted,
+                        "norm": round(norm.item(), 3),
+                        "tokens_per_s": round(speed),
+                    },
                 )
-                _progress(f"step {step}/{total}  loss {loss:.3f}  {speed:,.0f} tokens/s  {_clock(left)} left")
+                _progress(
+                    f"step {step}/{total}  loss {loss:.3f}  {speed:,.0f} tokens/s  {_clock(left)} left"
+                )
                 since_report, window_tokens = now, 0
             if step % settings.checkpoint_every == 0 or step == total or interrupt.asked:
                 elapsed = seconds + time.perf_counter() - clock

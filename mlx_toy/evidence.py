@@ -1,0 +1,113 @@
+"""Which sentence of the passages is most likely to answer a question, by its words alone.
+
+Why beside a language model: a small model copies well but chooses badly. Overlap of rare words says
+where to look (the inverse-frequency overlap of Robertson and Sparck Jones 1976), the form of the
+question says what to look for (a number, a name), and both can be shown to the reader.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlx_toy.sentences import split_sentences
+
+_WORD = re.compile(r"\w+")
+_COMMON = frozenset(
+    "a an and are as at be been but by can could did do does for from had has have he her his how i "
+    "if in is it its may me might more most my no not of on one or our shall she should so some such "
+    "than that the their them then there these they this those to was we were what when where which "
+    "while who whom whose why will with would you your about also any because both each many much "
+    "name called into over under between during after before".split()
+)
+_NUMBER = re.compile(
+    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|billion)\b",
+    re.I,
+)
+_NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
+_ASKS_NUMBER = re.compile(
+    r"\b(when|how (many|much|long|old|far|often|tall|big|large)|what (year|date|percent\w*|number|time|day|century)|which year)\b",
+    re.I,
+)
+_ASKS_NAME = re.compile(
+    r"\b(who|whom|whose|where|which|what (country|city|state|town|river|king|queen|person|team|company|university))\b",
+    re.I,
+)
+_FORM_BONUS = 0.5  # of the mean weight of a question's word
+_PAIR_BONUS = 0.25  # for two words of the question that stand together in the sentence too
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a passage.
+
+    Attributes:
+        passage: index of its passage.
+        start: offset of its first character in the passage.
+        end: offset after its last character.
+        text: the passage's text between them.
+        score: how well it fits the question; 0 means no word in common.
+    """
+
+    passage: int
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, common endings removed, so that "lived" meets "lives"."""
+    return [_stem(word) for word in _WORD.findall(text.lower())]
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ied", "ies", "ed", "es", "ly", "s", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)] + ("y" if ending in ("ied", "ies") else "")
+    return word
+
+
+def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
+    """All sentences of the passages, the likeliest to answer first.
+
+    Args:
+        question: as the user wrote it.
+        passages: in the order of the prompt; an earlier one wins a tie.
+    """
+    found = [
+        (index, start, end, passage[start:end])
+        for index, passage in enumerate(passages)
+        for start, end in split_sentences(passage)
+    ]
+    bags = [words(text) for *_, text in found]
+    frequency = Counter(word for bag in bags for word in set(bag))
+    weight = {
+        word: math.log(1 + len(bags) / (0.5 + frequency[word]))
+        for word in set(words(question))
+        if word not in _COMMON
+    }
+    asked = words(question)
+    pairs = {pair for pair in zip(asked, asked[1:], strict=False) if set(pair) & set(weight)}
+    mean = sum(weight.values()) / len(weight) if weight else 0.0
+    ranked = []
+    for (index, start, end, text), bag in zip(found, bags, strict=True):
+        present = set(bag)
+        overlap = sum(value for word, value in weight.items() if word in present)
+        overlap += _PAIR_BONUS * mean * len(pairs & set(zip(bag, bag[1:], strict=False)))
+        if overlap and _has_form(question, text, set(asked)):
+            overlap += _FORM_BONUS * mean
+        ranked.append(Sentence(index, start, end, text, overlap))
+    return sorted(ranked, key=lambda sentence: -sentence.score)
+
+
+def _has_form(question: str, sentence: str, asked: set[str]) -> bool:
+    """Whether a sentence holds the kind of thing that is asked for, beside the question's words."""
+    if _ASKS_NUMBER.search(question):
+        pattern = _NUMBER
+    elif _ASKS_NAME.search(question):
+        pattern = _NAME
+    else:
+        return False
+    return any(_stem(match.group().lower()) not in asked for match in pattern.finditer(sentence))

@@ -1,0 +1,169 @@
+"""Answers tied to their sources: what to ask the model, and where its answer stands.
+
+The steps, in reading order: rank the sentences of the passages (`evidence.py`), fit the passages
+into the context, let the model choose a span of the best sentences (`span_grammar.py`), and say
+which passage and which sentence the answer comes from. A model that is not ours writes freely; its
+answer is then looked up in the passages.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
+from mlx_toy.engine import Engine
+from mlx_toy.evidence import Sentence, rank_sentences
+from mlx_toy.sentences import split_sentences
+from mlx_toy.span_grammar import Region, Span, SpanGrammar, collapse
+
+FOCUS = 2  # sentences that an answer may be copied from
+ANSWER_TOKENS = 48  # room for an answer in the context
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and where it comes from.
+
+    Attributes:
+        answer: what the reader sees.
+        span: the shortest verbatim piece of a passage that answers; None when abstained.
+        quote: the sentence of the passage that it stands in; None when abstained.
+        abstained: whether the passages do not answer.
+        citations: numbers of the passages, from 1.
+        start, end: offsets of the span in the cited passage; None when abstained.
+    """
+
+    answer: str
+    span: str | None
+    quote: str | None
+    abstained: bool
+    citations: list[int]
+    start: int | None = None
+    end: int | None = None
+
+
+ABSTAINED = Answer(NOT_IN_PASSAGES, None, None, True, [])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a question is put to the model.
+
+    Attributes:
+        messages: the context turn and the question.
+        prompt_ids: the same as the model reads them.
+        grammar: what our own model may answer; None for another model.
+        ranked: the sentences of the passages, best first.
+    """
+
+    messages: list[Message]
+    prompt_ids: list[int]
+    grammar: SpanGrammar | None
+    ranked: list[Sentence]
+
+
+def plan(
+    engine: Engine, question: str, passages: Sequence[str], history: Sequence[Message] = ()
+) -> Plan:
+    """Prepare a question: rank sentences, fit the context, say what may be answered.
+
+    Args:
+        engine: whose context length and chat format count.
+        question: as the user wrote it.
+        passages: at least one, the most relevant first.
+        history: earlier turns to keep, if they fit beside the passages.
+
+    Raises:
+        UserError: the question alone is too long for the model.
+    """
+    ranked = rank_sentences(question, passages)
+    shown = _fit(engine, question, passages, ranked)
+    turns: list[Message] = [
+        {"role": "context", "content": format_passages(shown)},
+        {"role": "user", "content": question},
+    ]
+    grammar = None
+    if engine.is_ours:
+        regions = [
+            Region(
+                sentence.passage + 1,
+                *collapse(passages[sentence.passage], sentence.start, sentence.end),
+            )
+            for sentence in ranked[:FOCUS]
+        ]
+        grammar = SpanGrammar(engine.tokenizer, regions)
+    messages = [*history, *turns]
+    return Plan(messages, engine.render(messages), grammar, ranked)
+
+
+def _fit(
+    engine: Engine, question: str, passages: Sequence[str], ranked: Sequence[Sentence]
+) -> list[str]:
+    """The passages, or what fits of them: then the best sentences, in their order."""
+    count = len(engine.render([{"role": "user", "content": question}]))
+    budget = engine.context_length - count - ANSWER_TOKENS
+    cost = 6 + sum(len(engine.tokenizer.encode(passage)) + 5 for passage in passages)
+    if cost <= budget:
+        return list(passages)
+    kept: list[Sentence] = []
+    left = budget - 6 - 5 * len(passages)
+    for sentence in ranked:
+        tokens = len(engine.tokenizer.encode(sentence.text)) + 1
+        if tokens <= left:
+            kept.append(sentence)
+            left -= tokens
+    kept.sort(key=lambda sentence: (sentence.passage, sentence.start))
+    return [
+        " ".join(sentence.text for sentence in kept if sentence.passage == index)
+        for index in range(len(passages))
+    ]
+
+
+def conclude(
+    question_plan: Plan, passages: Sequence[str], text: str, tokens: Sequence[int]
+) -> Answer:
+    """Say where a finished answer stands.
+
+    Args:
+        question_plan: from `plan`.
+        passages: the same as there.
+        text: what the model wrote.
+        tokens: its ids.
+    """
+    if question_plan.grammar is not None:
+        span = question_plan.grammar.span(tokens)
+    else:
+        span = _look_up(text, passages, question_plan.ranked)
+    if span is None:
+        return ABSTAINED
+    passage = passages[span.number - 1]
+    return Answer(
+        answer=text.strip(),
+        span=passage[span.start : span.end],
+        quote=sentence_at(passage, span.start),
+        abstained=False,
+        citations=[span.number],
+        start=span.start,
+        end=span.end,
+    )
+
+
+def sentence_at(passage: str, offset: int) -> str:
+    """The sentence of a passage that holds the character at `offset`."""
+    for start, end in split_sentences(passage):
+        if start <= offset < end:
+            return passage[start:end]
+    return passage.strip()
+
+
+def _look_up(text: str, passages: Sequence[str], ranked: Sequence[Sentence]) -> Span | None:
+    """The place of a free answer: its own words if they stand in a passage, else the best sentence."""
+    if not text.strip() or NOT_IN_PASSAGES.lower() in text.lower():
+        return None
+    bare = re.sub(r"\s*\[\d+\]", "", text).strip().strip(".").lower()
+    for index, passage in enumerate(passages):
+        at = passage.lower().find(bare) if bare else -1
+        if at >= 0:
+            return Span(index + 1, at, at + len(bare))
+    best = ranked[0] if ranked else None
+    return Span(best.passage + 1, best.start, best.end) if best else None
