@@ -12,8 +12,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from mlx_toy import ops
 from mlx_toy.backend import mx
+
+from mlx_toy import ops
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
 
