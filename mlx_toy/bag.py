@@ -1,0 +1,145 @@
+"""The retriever's network: a text as a bag of words and word pieces, and the vector it becomes.
+
+Why so simple: on a CPU, elementwise work costs more than matrix products, and a bag of features
+times a table is one matrix product. A word is the sum of two rows chosen by hashing it (Svenstrup
+et al. 2017, arXiv:1709.03933), so that any word, a name never seen in training included, has a
+vector of its own, plus the rows of its pieces, which it shares with related words. Each row has two
+gains, one for questions and one for passages: "who" means much in a question, little in a passage.
+A small residual layer after pooling mixes the sum.
+
+The vector of a text: normalise(x + W2 relu(W1 x)), x = normalise(sum of gain * row over features).
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.tokenizer import UNK_ID, Tokenizer
+
+import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
+
+MODEL_TYPE = "mlx_toy_bag"
+COLUMN_STEP = 512  # columns of a batch are padded to a multiple of it: few distinct shapes
+MAX_CHARACTERS = 100_000  # of a text that are looked at: a passage is a hundredth of it
+MAX_WORD = 64  # characters of a word: longer runs are no words
+CACHED_WORDS = 200_000
+_WORD = re.compile(r"\w+|[^\w\s]")
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class BagConfig:
+    """Sizes of the network.
+
+    Attributes:
+        vocab_size: word pieces of the tokenizer, each a row.
+        buckets: rows that words are hashed to.
+        dimensions: of a vector.
+        head_size: width of the residual layer after pooling.
+    """
+
+    vocab_size: int = 4096
+    buckets: int = 12288
+    dimensions: int = 512
+    head_size: int = 512
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table of features."""
+        return self.vocab_size + self.buckets
+
+
+class Features:
+    """Texts to feature ids: the pieces and the two hashes of each word, lower case, no accents.
+
+    Args:
+        tokenizer: cuts words into pieces.
+        config: says where the hashed rows begin and how many there are.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: BagConfig):
+        self.tokenizer = tokenizer
+        self.config = config
+        self._of_word: dict[str, list[int]] = {}
+
+    def __call__(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct feature ids [F] of a text and their weights [F], 1 + ln(count)."""
+        ids: list[int] = []
+        for word in words(text):
+            ids += self._features_of(word)
+        distinct, counts = np.unique(np.array(ids or [UNK_ID], np.int32), return_counts=True)
+        return distinct, (1 + np.log(counts)).astype(np.float32)
+
+    def _features_of(self, word: str) -> list[int]:
+        found = self._of_word.get(word)
+        if found is None:
+            if len(self._of_word) >= CACHED_WORDS:
+                self._of_word.clear()
+            digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
+            hashes = (int.from_bytes(half, "little") for half in (digest[:4], digest[4:]))
+            found = [self.config.vocab_size + value % self.config.buckets for value in hashes]
+            found += self.tokenizer.encode(" " + word)
+            self._of_word[word] = found
+        return found
+
+
+def words(text: str) -> list[str]:
+    """The words and the marks of a text, in lower case and without accents."""
+    text = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].lower())
+    plain = "".join(c for c in text if not unicodedata.combining(c)) if not text.isascii() else text
+    return [word[:MAX_WORD] for word in _WORD.findall(plain)]
+
+
+def to_matrix(bags: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Bags as one matrix over the features that occur.
+
+    Args:
+        bags: per text the distinct ids and their weights, as `Features` gives them.
+
+    Returns:
+        ids of the columns [U], U a multiple of `COLUMN_STEP`, and the weights [N, U].
+    """
+    ids = np.concatenate([bag[0] for bag in bags])
+    columns, place = np.unique(ids, return_inverse=True)
+    width = -(-len(columns) // COLUMN_STEP) * COLUMN_STEP
+    matrix = np.zeros((len(bags), width), np.float32)
+    row = np.repeat(np.arange(len(bags)), [len(bag[0]) for bag in bags])
+    matrix[row, place] = np.concatenate([bag[1] for bag in bags])
+    return np.pad(columns, (0, width - len(columns))), matrix
+
+
+def normalise(vectors: mx.array) -> mx.array:
+    """Rows scaled to length 1."""
+    return vectors * mx.rsqrt(vectors.square().sum(-1, keepdims=True) + _TINY * _TINY)
+
+
+class BagModel(nn.Module):
+    """The table of features, their gains, and the layer after pooling."""
+
+    def __init__(self, config: BagConfig):
+        super().__init__()
+        self.config = config
+        size = config.dimensions
+        self.embedding = mx.random.normal((config.rows, size)) * size**-0.5
+        self.query_gain = mx.ones((config.rows,))
+        self.passage_gain = mx.ones((config.rows,))
+        self.up = mx.random.normal((size, config.head_size)) * (2 / size) ** 0.5
+        self.down = mx.zeros((config.head_size, size))  # begins as the identity
+
+    def __call__(self, columns: mx.array, matrix: mx.array, is_query: bool) -> mx.array:
+        """Unit vectors [N, D] of N texts.
+
+        Args:
+            columns: feature ids [U].
+            matrix: weights [N, U] of the features in the texts.
+            is_query: whether the texts are questions or passages.
+        """
+        gain = (self.query_gain if is_query else self.passage_gain)[columns]
+        pooled = normalise(matrix @ (self.embedding[columns] * gain[:, None]))
+        return normalise(pooled + nn.relu(pooled @ self.up) @ self.down)
