@@ -56,7 +56,7 @@ class ModelArgs:
 
 
 class Attention(nn.Module):
-    """Causal grouped-query attention with rotary positions (Su et al. 2021, Ainslie et al. 2023)."""
+    """Causal grouped-query attention (Ainslie et al. 2023), rotary positions (Su et al. 2021)."""
 
     def __init__(self, args: ModelArgs):
         super().__init__()
@@ -160,7 +160,7 @@ class Model(nn.Module):
         return self.model.layers
 
     def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
-        """Drop what a checkpoint holds but this model computes (mlx-lm calls this when it loads)."""
+        """Drop what a checkpoint holds but this model computes; mlx-lm calls this on loading."""
         return {name: array for name, array in weights.items() if name != "lm_head.weight"}
 
 

@@ -36,7 +36,7 @@ def _fast() -> bool:
 def _exp_of_negative(x: mx.array) -> mx.array:
     """exp(x) for x <= 0, to a relative error of 3e-6; below -20 it stays at exp(-20)."""
     r = mx.maximum(x, _EXP_FLOOR) * (1 / 16)
-    power = _EXP_COEFFICIENTS[-1]
+    power: Any = _EXP_COEFFICIENTS[-1]
     for coefficient in _EXP_COEFFICIENTS[-2::-1]:
         power = power * r + coefficient
     for _ in range(4):
@@ -51,7 +51,8 @@ def swiglu(gate: mx.array, up: mx.array) -> mx.array:
     """SiLU(gate) * up, elementwise."""
     if not _fast():
         return nn.silu(gate) * up
-    return _swiglu(gate, up)[0]
+    outputs: Any = _swiglu(gate, up)
+    return outputs[0]
 
 
 @mx.compile
@@ -111,7 +112,7 @@ def attention(
     groups = keys.shape[1]
     grouped = (queries * scale).reshape(batch, groups, heads // groups, length, head_dim)
     scores = grouped @ keys[:, :, None].swapaxes(-1, -2)  # [B, Hkv, H / Hkv, T, T]
-    weights = _softmax(scores, _causal_bias(length))
+    weights: Any = _softmax(scores, _causal_bias(length))
     return (weights @ values[:, :, None]).reshape(batch, heads, length, head_dim)
 
 
@@ -162,7 +163,8 @@ def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
     """
     if not _fast():
         return nn.losses.cross_entropy(logits.astype(mx.float32), targets)
-    return _cross_entropy(logits, targets)[0]
+    outputs: Any = _cross_entropy(logits, targets)
+    return outputs[0]
 
 
 @mx.compile

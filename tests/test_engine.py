@@ -285,5 +285,5 @@ def test_greedy_is_the_most_likely_token_without_penalty() -> None:
     "name", ["/nowhere/model", "./model", "model", "tests/no-such-model", "a b"]
 )
 def test_a_path_that_does_not_exist_is_one_sentence(name: str) -> None:
-    with pytest.raises(UserError, match="no model at .*: give a model directory or a name"):
+    with pytest.raises(UserError, match=r"no model at .*: give a model directory or a name"):
         Engine.load(name)

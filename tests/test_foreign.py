@@ -183,7 +183,7 @@ def test_a_message_cannot_forge_a_turn(engine: Engine) -> None:
 def test_a_model_that_mlx_lm_does_not_know_is_one_sentence(qwen_dir: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(qwen_dir, tmp_path / "odd"))
     (copy / "config.json").write_text('{"model_type": "unheard_of"}')
-    with pytest.raises(UserError, match="mlx-lm cannot load the model odd .*unheard_of"):
+    with pytest.raises(UserError, match=r"mlx-lm cannot load the model odd .*unheard_of"):
         Engine.load(copy)
 
 

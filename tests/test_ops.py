@@ -1,0 +1,82 @@
+"""Our operations and their gradients equal MLX's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mlx_toy.backend import mx
+
+import mlx.nn as nn
+import pytest
+
+from mlx_toy import ops
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    mx.random.seed(0)
+
+
+def assert_equal(ours: mx.array, theirs: mx.array, tolerance: float = 2e-5) -> None:
+    """Equal relative to the largest entry."""
+    assert ours.shape == theirs.shape
+    largest = mx.abs(theirs).max().item()
+    assert mx.abs(ours - theirs).max().item() <= tolerance * max(1.0, largest)
+
+
+def assert_same_function(
+    ours: Callable[..., mx.array], theirs: Callable[..., mx.array], *inputs: mx.array
+) -> None:
+    """The same values, and the same gradients of a random weighting of them."""
+    expected = theirs(*inputs)
+    assert_equal(ours(*inputs), expected)
+    weights = mx.random.normal(expected.shape)
+    argnums = tuple(range(len(inputs)))
+
+    def gradients(function: Callable[..., mx.array]) -> Any:
+        return mx.grad(lambda *x: (function(*x) * weights).sum(), argnums=argnums)(*inputs)
+
+    for our_gradient, their_gradient in zip(gradients(ours), gradients(theirs), strict=True):
+        assert_equal(our_gradient, their_gradient)
+
+
+@pytest.mark.parametrize("scale", [0.1, 4.0, 40.0])
+def test_swiglu(scale: float) -> None:
+    gate = mx.random.normal((4, 5, 96)) * scale
+    up = mx.random.normal((4, 5, 96))
+    assert_same_function(ops.swiglu, lambda gate, up: nn.silu(gate) * up, gate, up)
+
+
+def test_swiglu_at_zero_and_at_the_ends() -> None:
+    gate = mx.array([0.0, -0.0, 1e-8, -100.0, 100.0, -1e4, 1e4])
+    assert_equal(ops.swiglu(gate, mx.ones(7)), nn.silu(gate))
+
+
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
+def test_attention_in_training(heads: tuple[int, int]) -> None:
+    queries = mx.random.normal((2, heads[0], 37, 16)) * 2
+    keys = mx.random.normal((2, heads[1], 37, 16))
+    values = mx.random.normal((2, heads[1], 37, 16))
+    assert_same_function(
+        lambda q, k, v: ops.attention(q, k, v, 0.3, "causal", training=True),
+        lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.3, mask="causal"),
+        queries,
+        keys,
+        values,
+    )
+
+
+@pytest.mark.parametrize("scale", [0.1, 4.0, 15.0])
+def test_cross_entropy(scale: float) -> None:
+    logits = mx.random.normal((3, 20, 1000)) * scale
+    targets = mx.random.randint(0, 1000, (3, 20))
+    assert_same_function(
+        lambda logits: ops.cross_entropy(logits, targets),
+        lambda logits: nn.losses.cross_entropy(logits, targets),
+        logits,
+    )
+
+
+def test_cross_entropy_of_a_certain_prediction_is_zero() -> None:
+    logits = mx.array([[200.0, 0.0, -200.0]])
+    assert ops.cross_entropy(logits, mx.array([0])).item() == pytest.approx(0, abs=1e-6)
+    assert ops.cross_entropy(logits, mx.array([2])).item() == pytest.approx(400, rel=1e-6)
