@@ -26,12 +26,12 @@ import numpy as np
 
 from corpus.catalog import data_directory
 from mlx_toy.bag import BagConfig, BagModel, Features, to_matrix
-from mlx_toy.embedder import load_embedder
+from mlx_toy.embedder import CONFIG, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train.retrieval_data import MIXTURE, QUESTION_SOURCES, Groups, read_groups, split_held_out
 from train.retrieval_data import sources as catalogue_entries
-from train.retrieval_report import evaluation_table, write_directory
+from train.retrieval_report import THRESHOLD_SOURCE, evaluation_table, write_directory
 
 import mlx.nn as nn  # isort: skip
 import mlx.optimizers as optim  # isort: skip
@@ -91,11 +91,16 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("say where from and to: pass --tokenizer DIR and --out DIR")
     if options.steps < 1:
         raise UserError(f"--steps {options.steps} is no training: pass a positive number")
+    out = Path(options.out)
+    if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
+        raise UserError(f"{out} holds something else: pass --out with a new directory")
     tokenizer = Tokenizer.load(options.tokenizer)
     config = BagConfig(tokenizer.vocab_size, options.buckets, options.dimensions)
     recipe = Recipe(steps=options.steps, seed=options.seed)
     start = time.monotonic()
     trained, held_out = read_training_groups(data)
+    if not held_out[THRESHOLD_SOURCE]:
+        raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
     features = Features(tokenizer, config)
     pairs = {name: to_bags(groups, features) for name, groups in trained.items()}
     log(f"read {sum(map(count_passages, pairs.values())):,} passages")
@@ -109,7 +114,7 @@ def run(options: argparse.Namespace) -> None:
         f"--steps {options.steps} --seed {options.seed} "
         f"--buckets {options.buckets} --dimensions {options.dimensions}",
     }
-    print(write_directory(model, tokenizer, held_out, data, facts, Path(options.out)))
+    print(write_directory(model, tokenizer, held_out, data, facts, out))
 
 
 def read_training_groups(data: Path) -> tuple[dict[str, Groups], dict[str, Groups]]:

@@ -6,8 +6,8 @@ largest that keeps `KEPT` of the own questions.
 """
 
 import json
+import math
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import numpy as np
 from corpus.readers import read_json_lines
 from mlx_toy.bag import BagModel
 from mlx_toy.embedder import Embedder, load_embedder, save_embedder
-from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train.retrieval_data import MIXTURE, Groups, group_records, library_of, sources
 from train.retrieval_metrics import FUSION_K, evaluate
@@ -75,7 +74,7 @@ def calibrate(embedder: Embedder, groups: Groups) -> dict[str, Any]:
             best = (asked @ passages.T).max(axis=1)
             (own if other == name else foreign).append(best)
     own_best, foreign_best = np.concatenate(own), np.concatenate(foreign)
-    threshold = float(np.floor(np.quantile(own_best, 1 - KEPT) * 100) / 100)
+    threshold = math.floor(float(np.quantile(own_best, 1 - KEPT, method="lower")) * 100) / 100
     return {
         "threshold": threshold,
         "libraries": len(groups),
@@ -97,12 +96,7 @@ def write_directory(
     """Calibrate, measure, and replace `out` whole; returns the table.
 
     Everything is written to a directory beside it first, so `out` is never half-written.
-
-    Raises:
-        UserError: `out` holds something that is no embedder.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
-        raise UserError(f"{out} holds something else: pass --out with a new directory")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".embedder-") as folder:
         staged = Path(folder) / "new"
@@ -125,11 +119,20 @@ def write_directory(
         (staged / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         card = model_card(report, table, to_table(held_out_figures), staged)
         (staged / "README.md").write_text(card)
-        if out.exists():
-            os.replace(out, Path(folder) / "old")
-        os.replace(staged, out)
-        shutil.rmtree(Path(folder) / "old", ignore_errors=True)
+        replace_directory(out, staged, Path(folder) / "old")
     return table
+
+
+def replace_directory(out: Path, new: Path, old: Path) -> None:
+    """Put `new` in the place of `out`, which goes to `old`, or comes back if that fails."""
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(new, out)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
 
 
 def model_card(report: dict[str, Any], table: str, held_out_table: str, path: Path) -> str:

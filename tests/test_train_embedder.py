@@ -1,0 +1,129 @@
+"""`python -m train embedder` from records to a directory that loads, on a small made-up world."""
+
+import argparse
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlx_toy.embedder import BUNDLED, load_embedder
+from mlx_toy.errors import UserError
+from train import embedder as command
+from train.retrieval_data import MIXTURE, Passage, group_records, sources, split_held_out
+from train.retrieval_metrics import bm25_scores, evaluate, figures, ranks
+from train.retrieval_report import EVALUATION_FILES
+
+ANIMALS = ["fox", "owl", "crow", "bear", "wolf", "hare", "goat", "mole"]
+PLACES = ["forest", "meadow", "river", "mountain", "village", "harbour"]
+
+
+def records() -> list[dict]:
+    """Questions and pairs in one: each animal lives in its place."""
+    return [
+        {
+            "title": f"The {animal} of the {place}",
+            "context": f"Once a {animal} lived in the {place} number {index}, all alone.",
+            "question": f"Where did the {animal} of {place} {index} live?",
+            "answers": ["the " + place],
+            "query": f"{animal} {place}",
+            "passage": f"A {animal} can be found in the {place}.",
+            "id": f"made/{animal}-{place}/{index}",
+        }
+        for index, animal in enumerate(ANIMALS)
+        for place in PLACES
+    ]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory in the layout of the catalogue, and under its file names."""
+    lines = "".join(json.dumps(record) + "\n" for record in records())
+    names = [source.file for source in sources(tuple(MIXTURE))]
+    for name in [*names, *EVALUATION_FILES.values()]:
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(lzma.compress(lines.encode()))
+    return tmp_path / "data"
+
+
+def options(*flags: str | Path) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([str(flag) for flag in flags])
+
+
+def test_command_writes_a_directory_that_loads_and_replaces_it_whole(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = ("--data", data, "--tokenizer", BUNDLED, "--out", out, "--buckets", 64)
+    command.run(options(*flags, "--dimensions", 16, "--steps", 2))
+    embedder = load_embedder(out)
+    assert embedder.dimensions == 16
+    report = json.loads((out / "report.json").read_text())
+    assert report["calibration"]["own_questions_kept"] >= 0.95
+    assert "CC-BY-SA-4.0" in (out / "README.md").read_text()
+    command.run(options(*flags, "--dimensions", 16, "--steps", 2))
+    assert load_embedder(out).fingerprint == embedder.fingerprint  # deterministic
+    command.run(options(*flags, "--dimensions", 8, "--steps", 1))
+    assert load_embedder(out).dimensions == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]  # nothing left over
+    capsys.readouterr()
+    command.run(options("--data", data, "--evaluate", out))
+    assert "| SQuAD dev |" in capsys.readouterr().out
+
+
+def test_command_refuses_what_it_cannot_do(data, tmp_path):
+    with pytest.raises(UserError, match="--out"):
+        command.run(options("--data", data))
+    with pytest.raises(UserError, match="no training data"):
+        command.run(options("--data", tmp_path / "nowhere"))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    flags = (
+        "--data",
+        data,
+        "--tokenizer",
+        BUNDLED,
+        "--dimensions",
+        8,
+        "--buckets",
+        64,
+        "--steps",
+        1,
+    )
+    with pytest.raises(UserError, match="something else"):
+        command.run(options(*flags, "--out", tmp_path / "taken"))
+    assert (tmp_path / "taken" / "thesis.txt").read_text() == "mine"
+
+
+def test_held_out_groups_are_apart_and_stay_so():
+    groups = {f"article {index}": [Passage("text")] for index in range(200)}
+    trained, held_out = split_held_out(groups)
+    assert trained.keys() | held_out.keys() == groups.keys()
+    assert not trained.keys() & held_out.keys()
+    assert 2 <= len(held_out) <= 25
+    assert split_held_out(dict(reversed(groups.items())))[1].keys() == held_out.keys()
+
+
+def test_questions_of_one_passage_are_gathered():
+    twice = [{"title": "Fox", "context": "A fox.", "question": q} for q in ("Who?", "What?")]
+    assert group_records("question", iter(twice)) == {"Fox": [Passage("A fox.", ["Who?", "What?"])]}
+
+
+def test_bm25_prefers_the_rare_word_and_ranks_count_from_one():
+    scores = bm25_scores(["the fox the fox", "the owl", "the crow and the owl"], ["the crow"])
+    assert ranks(scores)[0].argmin() == 2
+    assert figures(np.array([1, 2, 5, 20])) == {
+        "recall@1": 0.25,
+        "recall@5": 0.75,
+        "recall@10": 0.75,
+        "mrr": round((1 + 1 / 2 + 1 / 5 + 1 / 20) / 4, 4),
+    }
+
+
+def test_evaluation_counts_every_question_once():
+    groups = {"a": [Passage("The heart pumps blood.", ["What pumps blood?", "What is the heart?"])]}
+    found = evaluate(load_embedder(None), groups)
+    assert (found["passages"], found["questions"]) == (1, 2)
+    assert found["fused"]["recall@1"] == 1.0
