@@ -54,7 +54,7 @@ class Recipe:
         seed: of weights and batches.
     """
 
-    steps: int = 2400
+    steps: int = 800
     batch: int = 512
     group: int = 16
     learning_rate: float = 1e-2
