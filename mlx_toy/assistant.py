@@ -5,113 +5,83 @@ the library's search → `grounding.plan` → the engine → `grounding.conclude
 a plain chat.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlx_toy.chat import Message
 from mlx_toy.documents import Limits, read_document
 from mlx_toy.embedder import Embedder
-from mlx_toy.engine import GREEDY, Engine, Generation, Sampling, Stats
+from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import ANSWER_TOKENS, Answer, conclude, plan
+from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
 from mlx_toy.library import Library
+from mlx_toy.messages import MAX_MESSAGE, checked, clean
+from mlx_toy.parts import Parts
 from mlx_toy.passages import split_passages
+from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
-from mlx_toy.span_grammar import SpanProcessor
 
-MAX_MESSAGE = 8_000  # characters: more than any context here holds, less than slows a tokenizer
+__all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "Source", "Update"]
+
 NOTHING_NEAR = "Nothing in your documents is near this question."
-BUNDLED_BASE = Path(__file__).parent / "weights" / "base"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A passage that was put before the model.
-
-    Attributes:
-        number: as cited, from 1.
-        hit: the passage, its document, page and similarity.
-        quote: the sentence that the answer stands in; None if the answer cites another passage.
-        start, end: offsets of the quoted answer in the passage's text; None likewise.
-    """
-
-    number: int
-    hit: Hit
-    quote: str | None = None
-    start: int | None = None
-    end: int | None = None
-
-
-@dataclass(frozen=True)
-class Update:
-    """A reply so far.
-
-    Attributes:
-        text: everything written so far.
-        sources: the passages that were used, in the order of their numbers.
-        done: whether this is the last update.
-        abstained: whether the documents do not answer.
-        stats: figures of the generation; None if the model was not asked.
-        dropped: turns at the start of the conversation that no longer fit.
-    """
-
-    text: str
-    sources: list[Source] = field(default_factory=list)
-    done: bool = False
-    abstained: bool = False
-    stats: Stats | None = None
-    dropped: int = 0
 
 
 class Assistant:
     """What the app and the command line talk to; safe to use from several threads.
 
     Args:
-        engine: the model that answers and chats.
-        embedder: of questions and passages.
-        library: of documents.
-        settings: sampling and limits.
-        base_engine: the model that completes text; the same as `engine` if None.
+        settings: which models and library, how to sample, and limits.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        embedder: Embedder,
-        library: Library,
-        settings: Settings,
-        base_engine: Engine | None = None,
-    ):
-        self.engine, self.base_engine = engine, base_engine or engine
-        self.embedder, self.library, self.settings = embedder, library, settings
-        self.threshold = (
-            embedder.default_threshold if settings.threshold is None else settings.threshold
-        )
+    def __init__(self, settings: Settings):
+        self.settings, self._parts = settings, Parts(settings)
 
     @classmethod
     def load(cls, settings: Settings) -> "Assistant":
-        """Load the models and open the library that the settings name.
+        """Load all parts now; else each is loaded when it is first used.
 
         Raises:
             UserError: one of them is missing, broken, or does not fit the others.
         """
-        from mlx_toy.embedder import load_embedder
+        assistant = cls(settings)
+        try:
+            assistant._parts.load()
+        except BaseException:
+            assistant.close()
+            raise
+        return assistant
 
-        embedder = load_embedder(settings.embedder)
-        library = Library(settings.library, embedder.fingerprint, embedder.dimensions)
-        engine = Engine.load(settings.model)
-        base = None
-        if settings.base_model or not settings.model:  # another model completes text itself
-            base = Engine.load(settings.base_model or BUNDLED_BASE)
-        return cls(engine, embedder, library, settings, base)
+    @property
+    def engine(self) -> Engine:
+        """The model that answers and chats."""
+        return self._parts.engine
+
+    @property
+    def base_engine(self) -> Engine:
+        """The model that completes text; the same as `engine` for a model of the user's choice."""
+        return self._parts.base_engine
+
+    @property
+    def embedder(self) -> Embedder:
+        """The retriever."""
+        return self._parts.embedder
+
+    @property
+    def library(self) -> Library:
+        """The documents of all workspaces."""
+        return self._parts.library
+
+    @property
+    def threshold(self) -> float:
+        """Cosine under which nothing counts as near."""
+        chosen = self.settings.threshold
+        return self.embedder.default_threshold if chosen is None else chosen
 
     def close(self) -> None:
         """Stop the engines and close the library."""
-        self.engine.close()
-        self.base_engine.close()
-        self.library.close()
+        self._parts.close()
 
     # --- documents --------------------------------------------------------------------------------
 
@@ -130,7 +100,7 @@ class Assistant:
         """
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         document = read_document(path, name, limits)
-        passages = split_passages(document, lambda text: len(self.engine.tokenizer.encode(text)))
+        passages = split_passages(document, self._parts.count_tokens)
         texts = [f"{p.heading}\n{p.text}" if p.heading else p.text for p in passages]
         return self.library.add(workspace, document, passages, self.embedder.embed_passages(texts))
 
@@ -148,7 +118,7 @@ class Assistant:
         Raises:
             UserError: the query is empty or far too long.
         """
-        query = _checked(query)
+        query = checked(query)
         return self.library.search(workspace, query, self.embedder.embed_queries([query])[0], k)
 
     # --- answers ----------------------------------------------------------------------------------
@@ -173,11 +143,12 @@ class Assistant:
         Raises:
             UserError: the message is empty or too long.
         """
-        question = _checked(messages[-1]["content"] if messages else "")
+        messages = [{**message, "content": clean(message["content"])} for message in messages]
+        question = checked(messages[-1]["content"] if messages else "")
         if workspace is not None and self.documents(workspace):
             yield from self._reply_from_documents(workspace, question)
         else:
-            yield from self._chat(messages, sampling or self._sampling())
+            yield from self._chat(messages, sampling or self.sampling())
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -185,15 +156,10 @@ class Assistant:
         Raises:
             UserError: the question is empty or too long, or there are no passages.
         """
-        question = _checked(question)
-        passages = [passage for passage in passages]
+        question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        answer = None
-        for _, answer in self._answer(question, passages):
-            pass
-        assert answer is not None, "the last step concludes"
-        return answer
+        return answer_question(self.engine, question, passages)
 
     def complete(self, text: str, sampling: Sampling | None = None) -> Iterator[Update]:
         """Continue a text with the base model.
@@ -204,10 +170,11 @@ class Assistant:
         Raises:
             UserError: the text is empty.
         """
+        text = clean(text)
         if not text.strip():
             raise UserError("there is nothing to continue: type the start of a sentence")
         engine = self.base_engine
-        sampling = sampling or self._sampling()
+        sampling = sampling or self.sampling()
         bos = [] if engine.tokenizer.bos_id is None else [engine.tokenizer.bos_id]
         room = engine.context_length - sampling.max_tokens - 1
         if room < 8:
@@ -218,7 +185,7 @@ class Assistant:
         # The end of the text alone decides how it goes on; its beginning may not fit.
         ids = engine.tokenizer.encode(text[-MAX_MESSAGE:].rstrip())[-room:]
         generation = engine.generate([*bos, *ids], sampling)
-        yield from _stream(generation)
+        yield from stream(generation)
 
     def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
         hits = self.search(workspace, question, self.settings.passages)
@@ -232,13 +199,7 @@ class Assistant:
             if answer is None:
                 yield Update(update.text, sources, stats=update.stats)
                 continue
-            cited = answer.citations[0] if answer.citations else None
-            located = [
-                Source(s.number, s.hit, answer.quote, answer.start, answer.end)
-                if s.number == cited
-                else s
-                for s in sources
-            ]
+            located = with_quote(sources, answer)
             yield Update(answer.answer, located, True, answer.abstained, update.stats)
 
     def _answer(
@@ -246,12 +207,7 @@ class Assistant:
     ) -> Iterator[tuple[Update, Answer | None]]:
         """Stream an answer; the last item carries where it stands."""
         question_plan = plan(self.engine, question, passages)
-        prompt = question_plan.prompt_ids
-        processors = []
-        if question_plan.grammar is not None:
-            processors.append(SpanProcessor(question_plan.grammar, len(prompt)))
-        greedy = Sampling(**{**vars(GREEDY), "max_tokens": ANSWER_TOKENS})
-        generation = self.engine.generate(prompt, greedy, logits_processors=processors)
+        generation = start_answer(self.engine, question_plan)
         text, tokens = "", []
         for chunk in generation:
             text += chunk.text
@@ -261,42 +217,19 @@ class Assistant:
         yield Update(text, done=True, stats=generation.stats), answer
 
     def _chat(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Update]:
-        kept = list(messages)
-        room = self.engine.context_length - min(
-            sampling.max_tokens, self.engine.context_length // 3
+        length = self.engine.context_length
+        room = length - min(sampling.max_tokens, length // 3)
+        # The oldest questions leave first, each with its answer. A conversation may be long, so the
+        # first question that can stay is found by bisection.
+        asked = [i for i, message in enumerate(messages) if message["role"] == "user"] or [0]
+        first = bisect_left(
+            asked, True, key=lambda i: len(self.engine.render(messages[i:])) <= room
         )
-        prompt = self.engine.render(kept)
-        while len(prompt) > room and len(kept) > 2:
-            kept = kept[2:]  # the oldest question and its answer leave together
-            prompt = self.engine.render(kept)
-        generation = self.engine.generate(prompt, sampling)
-        yield from _stream(generation, dropped=len(messages) - len(kept))
+        dropped = asked[min(first, len(asked) - 1)] if first else 0
+        prompt = self.engine.render(messages[dropped:])
+        yield from stream(self.engine.generate(prompt, sampling), dropped)
 
-    def _sampling(self) -> Sampling:
+    def sampling(self, seed: int | None = None) -> Sampling:
+        """How the settings say that tokens are chosen."""
         s = self.settings
-        return Sampling(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_tokens)
-
-
-def _checked(message: str) -> str:
-    """The message, stripped.
-
-    Raises:
-        UserError: it is empty or too long.
-    """
-    message = message.strip()
-    if not message:
-        raise UserError("the message is empty: type a question")
-    if len(message) > MAX_MESSAGE:
-        raise UserError(
-            f"the message has {len(message):,} characters, at most {MAX_MESSAGE:,} can be read: "
-            "shorten it, or add it as a document and ask about it"
-        )
-    return message
-
-
-def _stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:
-    text = ""
-    for chunk in generation:
-        text += chunk.text
-        yield Update(text, stats=generation.stats, dropped=dropped)
-    yield Update(text, done=True, stats=generation.stats, dropped=dropped)
+        return Sampling(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_tokens, seed)

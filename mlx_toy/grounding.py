@@ -8,13 +8,13 @@ answer is then looked up in the passages.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
-from mlx_toy.engine import Engine
+from mlx_toy.engine import GREEDY, Engine, Generation
 from mlx_toy.evidence import Sentence, rank_sentences
 from mlx_toy.sentences import split_sentences
-from mlx_toy.span_grammar import Region, Span, SpanGrammar, collapse
+from mlx_toy.span_grammar import Region, Span, SpanGrammar, SpanProcessor, collapse
 
 FOCUS = 2  # sentences that an answer may be copied from
 ANSWER_TOKENS = 48  # room for an answer in the context
@@ -137,15 +137,40 @@ def conclude(
     if span is None:
         return ABSTAINED
     passage = passages[span.number - 1]
+    copied = passage[span.start : span.end]
+    if question_plan.grammar is not None:  # whole, also where the room for an answer ended
+        text = f"{' '.join(copied.split())} [{span.number}]"
     return Answer(
         answer=text.strip(),
-        span=passage[span.start : span.end],
+        span=copied,
         quote=sentence_at(passage, span.start),
         abstained=False,
         citations=[span.number],
         start=span.start,
         end=span.end,
     )
+
+
+def start_answer(engine: Engine, question_plan: Plan) -> Generation:
+    """Let the model answer: the likeliest tokens, and only those that the grammar allows."""
+    prompt = question_plan.prompt_ids
+    processors = []
+    if question_plan.grammar is not None:
+        processors.append(SpanProcessor(question_plan.grammar, len(prompt)))
+    greedy = replace(GREEDY, max_tokens=ANSWER_TOKENS)
+    return engine.generate(prompt, greedy, logits_processors=processors)
+
+
+def answer_question(engine: Engine, question: str, passages: Sequence[str]) -> Answer:
+    """Answer a question from given passages and wait for the end of the answer.
+
+    Raises:
+        UserError: the question is too long for the model.
+    """
+    question_plan = plan(engine, question, passages)
+    chunks = list(start_answer(engine, question_plan))
+    text = "".join(chunk.text for chunk in chunks)
+    return conclude(question_plan, passages, text, [chunk.token for chunk in chunks])
 
 
 def sentence_at(passage: str, offset: int) -> str:
@@ -157,13 +182,13 @@ def sentence_at(passage: str, offset: int) -> str:
 
 
 def _look_up(text: str, passages: Sequence[str], ranked: Sequence[Sentence]) -> Span | None:
-    """The place of a free answer: its own words if they stand in a passage, else the best sentence."""
+    """The place of a free answer: its words where a passage has them, else the best sentence."""
     if not text.strip() or NOT_IN_PASSAGES.lower() in text.lower():
         return None
-    bare = re.sub(r"\s*\[\d+\]", "", text).strip().strip(".").lower()
-    for index, passage in enumerate(passages):
-        at = passage.lower().find(bare) if bare else -1
-        if at >= 0:
-            return Span(index + 1, at, at + len(bare))
+    words = re.sub(r"\s*\[\d+\]", "", text).strip().strip(".").split()
+    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)"
+    for number, passage in enumerate(passages, start=1):
+        if words and (found := re.search(pattern, passage, re.IGNORECASE)):
+            return Span(number, found.start(), found.end())
     best = ranked[0] if ranked else None
     return Span(best.passage + 1, best.start, best.end) if best else None
