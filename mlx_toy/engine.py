@@ -22,7 +22,7 @@ from mlx_toy.backend import mx
 from mlx_toy.chat import Message
 from mlx_toy.errors import UserError
 from mlx_toy.generation import Chunk, Generation, Stats, decode_steps
-from mlx_toy.loaded_model import LoadedModel, load
+from mlx_toy.loaded_model import LoadedModel, load, locate
 from mlx_toy.sampling import GREEDY, LogitsProcessor, Sampling
 from mlx_toy.scoring import score_steps
 from mlx_toy.worker import Job, Worker
@@ -43,10 +43,12 @@ class Engine:
     """
 
     def __init__(self, load_model: Callable[[], LoadedModel]):
-        self._worker = Worker("mlx-toy engine")
+        # MLX asks a thread to clear what it keeps for it; unasked, it does so too late and aborts
+        self._worker = Worker("mlx-toy engine", at_end=mx.clear_streams)
         atexit.register(self.close)  # MLX must not be at work when the interpreter goes down
         try:
-            self._loaded, self.parameters = self._run(lambda: _prepare(load_model()))
+            loading = Job(lambda: _steps(lambda: _prepare(load_model())))
+            self._loaded, self.parameters = self._worker.submit(loading).result()
         except BaseException:
             self.close()
             raise
@@ -66,7 +68,8 @@ class Engine:
         Raises:
             UserError: there is no such model, or it is broken.
         """
-        return cls(lambda: load(path_or_name))
+        path, name = locate(path_or_name)  # in this thread, so that Ctrl-C ends a download
+        return cls(lambda: load(path, name))
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
         """A conversation to prompt ids, in the chat format of the model."""
@@ -117,16 +120,26 @@ class Engine:
             texts: ids, each beginning with bos.
         """
         checked = [self._checked(ids) for ids in texts]
-        return self._submit(lambda: score_steps(self._loaded.model, checked, self.context_length))
+        model, length = self._loaded.model, self.context_length
+        return self._worker.submit(Job(lambda: score_steps(model, checked, length))).result()
+
+    def submit(self, function: Callable[[Any, Any], Any]) -> Job[Any]:
+        """Run a function of (model, tokenizer) in the owner thread.
+
+        A generator function takes turns with other requests at each `yield`, where it can also be
+        cancelled; what it returns is the result. Arrays in the result (in lists, tuples and
+        dictionaries too) are computed before it crosses threads.
+
+        Returns:
+            The job, with `result()` to wait and `cancel()`.
+        """
+        return self._worker.submit(
+            Job(lambda: _steps(lambda: function(self._loaded.model, self.tokenizer)))
+        )
 
     def run(self, function: Callable[[Any, Any], Any]) -> Any:
-        """Run a function of (model, tokenizer) in the owner thread and wait for what it returns.
-
-        A generator function takes turns with other requests at each `yield`; what it returns is
-        the result. Arrays in the result (in lists, tuples and dictionaries too) are computed
-        before it crosses threads. Interrupting the wait stops it at the next `yield`.
-        """
-        return self._run(lambda: function(self._loaded.model, self.tokenizer))
+        """`submit`, and wait for the result; interrupting the wait cancels."""
+        return self.submit(function).result()
 
     def close(self) -> None:
         """End every request and the thread; returns once it has ended."""
@@ -146,18 +159,14 @@ class Engine:
             raise ValueError("give at least one id, each from the model's own tokenizer")
         return ids
 
-    def _run(self, function: Callable[[], Any]) -> Any:
-        def steps() -> Generator[Any, None, Any]:
-            result = function()
-            if isinstance(result, GeneratorType):
-                result = yield from result
-            mx.eval(result)
-            return result
 
-        return self._submit(steps)
-
-    def _submit(self, start: Callable[[], Generator[Any, None, Any]]) -> Any:
-        return self._worker.submit(Job(start)).result()
+def _steps(function: Callable[[], Any]) -> Generator[Any, None, Any]:
+    """The steps of a function: one, or those of the generator that it returns."""
+    result = function()
+    if isinstance(result, GeneratorType):
+        result = yield from result
+    mx.eval(result)
+    return result
 
 
 def _prepare(loaded: LoadedModel) -> tuple[LoadedModel, int]:

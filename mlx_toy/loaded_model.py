@@ -1,12 +1,11 @@
 """A model ready to run, ours or any chat model of mlx-lm, behind one face.
 
 The engine needs the same few things of every model: how text becomes ids and back, how a
-conversation becomes a prompt, where answers stop and how long a sequence may be. `load` finds out
-which kind a path or name is; `foreign.py` is the side of the models that others trained.
+conversation becomes a prompt, where answers stop and how long a sequence may be. `locate` finds
+it; `foreign.py` is the side of the models that others trained.
 """
 
 import codecs
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,9 +20,6 @@ from mlx_toy.tokenizer import Tokenizer
 
 BUNDLED = Path(__file__).parent / "weights" / "chat"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-
-# transformers else reports on import that it found no PyTorch, which we do not want
-os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 
 class TextTokenizer(Protocol):
@@ -79,28 +75,39 @@ class LoadedModel:
     detokenizer: Callable[[], Detokenizer]
 
 
-def load(path_or_name: str | Path | None) -> LoadedModel:
-    """Load a model in the calling thread, which becomes its owner.
+def locate(path_or_name: str | Path | None) -> tuple[Path, str]:
+    """Find a model, downloading it if it is a name on the hub that is not here yet.
 
     Args:
         path_or_name: a model directory, a model's name on the Hugging Face hub, or None or "" for
             the bundled model.
 
+    Returns:
+        Its directory and its name for people.
+
     Raises:
-        UserError: one sentence that says what is wrong with the directory or the name.
+        UserError: there is no such directory, or the download failed.
+    """
+    path = Path(path_or_name).expanduser() if path_or_name else BUNDLED
+    if path.exists():
+        return path, "mlx-toy" if path == BUNDLED else path.absolute().name
+    name = str(path_or_name or "")
+    if not HUB_NAME.fullmatch(name) or Path(name).parent.is_dir():
+        raise UserError(
+            f"no model at {path}: give a model directory or a name on the hub "
+            "such as mlx-community/SmolLM2-135M-Instruct"
+        )
+    return _download(name), name
+
+
+def load(path: Path, name: str) -> LoadedModel:
+    """Load a model directory, ours or another's; the calling thread becomes its owner.
+
+    Raises:
+        UserError: one sentence that says what is wrong with the directory.
     """
     from mlx_toy.foreign import load_foreign
 
-    path = Path(path_or_name).expanduser() if path_or_name else BUNDLED
-    name = "mlx-toy" if path == BUNDLED else path.absolute().name
-    if not path.exists():
-        name = str(path_or_name or "")
-        if not HUB_NAME.fullmatch(name) or Path(name).parent.is_dir():
-            raise UserError(
-                f"no model at {path}: give a model directory or a name on the hub "
-                "such as mlx-community/SmolLM2-135M-Instruct"
-            )
-        path = _download(name)
     model_directory.validate(path)
     return _load_ours(path, name) if model_directory.is_ours(path) else load_foreign(path, name)
 

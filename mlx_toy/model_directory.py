@@ -11,6 +11,7 @@ end-of-sequence list makes output that never ends.
 """
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ __all__ = ["is_ours", "load", "validate", "write"]
 
 FORMAT = 1  # of the directory; raised when an older mlx-toy could not read it
 WEIGHTS = "model.safetensors"
+
+# else transformers, which mlx-lm imports, reports that it found no PyTorch, which we do not want
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 
 def load(path: str | Path) -> tuple[Model, Tokenizer]:

@@ -83,9 +83,11 @@ class Worker:
 
     Args:
         name: of the thread, for people who look at a list of threads.
+        at_end: called in the thread as the last thing it does.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, at_end: Callable[[], None] = lambda: None):
+        self._at_end = at_end
         self._inbox: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # nothing is submitted after the end mark
         self._closed = False
@@ -129,3 +131,4 @@ class Worker:
                 active.rotate(-1)
             elif active:
                 active.popleft()
+        self._at_end()

@@ -1,6 +1,8 @@
 """The engine runs many requests side by side in one thread, and each as if it were alone."""
 
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from mlx_toy.engine import GREEDY, Engine, Generation, Sampling
 from mlx_toy.errors import UserError
 from mlx_toy.model import Model
 from mlx_toy.tokenizer import Tokenizer
+from mlx_toy.worker import JobCancelled
 
 TEXTS = ["The chat format", "a token", "One model definition", "shards in, model out", "ids"]
 NO_STOP: tuple[int, ...] = ()
@@ -221,6 +224,46 @@ def test_a_generator_function_takes_turns(engine: Engine) -> None:
         return "done"
 
     assert engine.run(wait_for_it) == "done"
+
+
+def test_a_function_can_be_cancelled(engine: Engine) -> None:
+    def endless(model: Any, tokenizer: Tokenizer) -> Iterator[None]:
+        while True:
+            yield
+
+    job = engine.submit(endless)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.result()
+    assert engine.run(lambda model, tokenizer: 1) == 1
+
+
+def test_two_engines_run_at_the_same_time(engine: Engine, tiny_model_dir: Path) -> None:
+    sampling = Sampling(temperature=1, seed=3, max_tokens=30)
+
+    def answers(engine: Engine) -> list[list[int]]:
+        prompts = [prompt_of(engine, text) for text in TEXTS]
+        return [tokens_of(engine.generate(prompt, sampling, NO_STOP)) for prompt in prompts]
+
+    with Engine.load(tiny_model_dir) as other, ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(answers, [engine, other])) == [answers(engine)] * 2
+
+
+def test_a_program_may_end_while_an_answer_is_made(tiny_model_dir: Path) -> None:
+    code = (
+        "import sys; from mlx_toy.engine import Engine\n"
+        "engine = Engine.load(sys.argv[1])\n"
+        "next(iter(answer := engine.generate([5], stop_ids=())))\n"
+        "answer = engine.generate([5], stop_ids=())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_model_dir)],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_an_error_in_a_function_reaches_its_caller(engine: Engine) -> None:
