@@ -1,0 +1,136 @@
+"""What happens when somebody sends a message: files into the library, then the streamed answer.
+
+Generators of `View`s, one for each change of the page; `chat_tab.py` gives them to Gradio. A view
+names only what changes. Nothing that was typed is lost: when a message cannot be answered, it goes
+back into the box and the reason is shown.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlx_toy.assistant import MAX_MESSAGE, Update
+from mlx_toy.errors import UserError
+from mlx_toy.rows import StoredDocument
+from mlx_toy.ui.conversation import Turn, answer_turn, note_turn, to_messages, user_turn
+from mlx_toy.ui.frames import frames
+from mlx_toy.ui.loading import Loading
+from mlx_toy.ui.markup import cited_line, sentence, sources_html, stats_line
+from mlx_toy.ui.uploads import add_file, forget
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows now; None leaves a part as it is.
+
+    Attributes:
+        history: the conversation.
+        busy: whether the visitor waits, and can stop it.
+        sources: the passages of the latest answer, as HTML; "" for an answer without any.
+        documents: the library.
+        box: what stands in the message box.
+        warnings: sentences to be put before the visitor, each shown once.
+    """
+
+    history: list[Turn]
+    busy: bool = True
+    sources: str | None = None
+    documents: list[StoredDocument] | None = None
+    box: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A message as it came in.
+
+    Attributes:
+        text: what was typed.
+        files: paths of what was dropped.
+        history: the conversation before it.
+        workspace: whose library.
+        use_documents: whether to answer from the library.
+        stopped: whether the visitor pressed Stop.
+    """
+
+    text: str
+    files: list[str]
+    history: list[Turn]
+    workspace: str
+    use_documents: bool
+    stopped: Callable[[], bool] = lambda: False
+
+
+def send(loading: Loading, request: Request) -> Iterator[View]:
+    """Add the files of a request to the library, then answer its text."""
+    history = list(request.history)
+    try:
+        if request.files:
+            for view in _add(loading, request):
+                history = view.history
+                yield view
+        if request.text.strip() or not request.files:
+            yield from _answer(loading, request, history)
+        else:
+            yield View(history, busy=False, box="")
+    except UserError as error:
+        yield View(history, busy=False, box=request.text, warnings=[sentence(error)])
+    except Exception as error:  # a bug here must not leave the page waiting
+        traceback.print_exc()
+        said = f"Something went wrong ({type(error).__name__}); the server's terminal says more."
+        yield View(history, busy=False, box=request.text, warnings=[said])
+    finally:
+        for path in request.files:  # also those that were never reached
+            forget(Path(path))
+
+
+def _add(loading: Loading, request: Request) -> Iterator[View]:
+    """The files into the library; what became of each stays in the conversation."""
+    history = list(request.history)
+    paths = [Path(path) for path in request.files]
+    for path in paths:
+        yield View([*history, note_turn(f"Reading {path.name}…")], box="")
+        assistant = loading.get(request.stopped)
+        upload = add_file(assistant, request.workspace, path)
+        history.append(note_turn(upload.line))
+        warnings = [upload.line] if upload.failed else []
+        documents = assistant.documents(request.workspace)
+        yield View(list(history), documents=documents, warnings=warnings)
+        if request.stopped():
+            break
+
+
+def _answer(loading: Loading, request: Request, history: list[Turn]) -> Iterator[View]:
+    """The question into the conversation, then its answer.
+
+    Raises:
+        UserError: it cannot be answered.
+    """
+    asked = [*history, user_turn(request.text)]
+    if len(request.text) <= MAX_MESSAGE:  # else it is refused, and is too much for the page
+        yield View(asked, box="")
+    assistant = loading.get(request.stopped)
+    workspace = request.workspace if request.use_documents else None
+    updates = assistant.reply(workspace, to_messages(asked))
+    for update, last in frames(updates, request.stopped):
+        if not last:
+            yield View([*asked, answer_turn(update.text)])
+            continue
+        figures = _figures(update)
+        answer = answer_turn(update.text, figures) if update.text.strip() else _silence(update)
+        sources = sources_html(update.sources, update.abstained) if update.sources else ""
+        yield View([*asked, answer], busy=False, sources=sources)
+
+
+def _figures(update: Update) -> str:
+    """The line below an answer: where it comes from, and how fast it came."""
+    parts = [cited_line(update.sources), stats_line(update.stats, update.dropped)]
+    if not update.done:
+        parts.append("stopped")
+    return " · ".join(part for part in parts if part)
+
+
+def _silence(update: Update) -> Turn:
+    """What stands for an answer without a word."""
+    return note_turn("The model had nothing to say." if update.done else "Stopped.")

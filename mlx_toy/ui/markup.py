@@ -1,0 +1,99 @@
+"""Text to HTML in which nothing of the text can act.
+
+Why: documents and answers are other people's words. In the page they are text and never markup, so
+that no script runs and no remote image tells anyone what is being read. Everything the app shows of
+them goes through `as_text`.
+"""
+
+import html
+import re
+
+from mlx_toy.assistant import Source
+from mlx_toy.errors import UserError
+from mlx_toy.generation import Stats
+
+# Controls but tab and newline: browsers drop some, replace others, and show none.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def as_text(text: str) -> str:
+    """HTML that shows exactly this text, for use between tags (not inside an attribute)."""
+    return html.escape(_CONTROLS.sub("", text), quote=False)
+
+
+def from_text(shown: str) -> str:
+    """The text that `as_text` made HTML of."""
+    return html.unescape(shown)
+
+
+def sentence(error: UserError | str) -> str:
+    """A message as a sentence: a capital first, a full stop last."""
+    text = str(error).strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def plural(count: int, noun: str) -> str:
+    """A number and its noun: "1 page", "2 pages"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def stats_line(stats: Stats | None, dropped: int = 0) -> str:
+    """The figures of an answer in one line; "" if there are none."""
+    parts = []
+    if stats is not None:
+        if stats.time_to_first_token_s is not None:
+            parts.append(f"{stats.time_to_first_token_s:.2f} s to the first token")
+        if stats.tokens_per_s is not None:
+            parts.append(f"{stats.tokens_per_s:.0f} tokens/s")
+        parts.append(plural(stats.prompt_tokens, "prompt token"))
+        if stats.finish == "length":
+            parts.append("cut off at the length limit")
+    if dropped:
+        parts.append(f"the oldest {plural(dropped, 'message')} no longer fitted")
+    return " · ".join(parts)
+
+
+def place(source: Source) -> str:
+    """Where a passage stands: "report.pdf, page 3"."""
+    return source.hit.document + (f", page {source.hit.page}" if source.hit.page else "")
+
+
+def cited_line(sources: list[Source]) -> str:
+    """Which passage an answer was taken from: "From [2] report.pdf, page 3"; "" if from none."""
+    cited = [f"[{source.number}] {place(source)}" for source in sources if source.quote]
+    return "From " + "; ".join(cited) if cited else ""
+
+
+def sources_html(sources: list[Source], abstained: bool = False) -> str:
+    """The passages of an answer, in the order of their numbers."""
+    lead = "The nearest passages; none of them answers." if abstained else ""
+    lead = f'<p class="lead">{lead}</p>' if lead else ""
+    return f'<div class="passages">{lead}{"".join(map(_passage_html, sources))}</div>'
+
+
+def _passage_html(source: Source) -> str:
+    hit = source.hit
+    page = f'<span class="page">page {hit.page}</span>' if hit.page else ""
+    heading = f'<p class="heading">{as_text(hit.heading)}</p>' if hit.heading else ""
+    return (
+        f'<article class="passage{" cited" if source.quote else ""}"><header>'
+        f'<span class="number">{source.number}</span>'
+        f'<span class="document">{as_text(hit.document)}</span>{page}'
+        f'<span class="similarity">similarity {hit.similarity:.2f}</span></header>'
+        f'{heading}<p class="text" dir="auto">{_marked(source)}</p></article>'
+    )
+
+
+def _marked(source: Source) -> str:
+    """The text of a passage with its quoted sentence and, in it, the answer marked."""
+    text = source.hit.text
+    if source.quote is None or source.start is None or source.end is None:
+        return as_text(text)
+    start, end = source.start, source.end
+    first = text.rfind(source.quote, 0, start + len(source.quote))
+    if not 0 <= first <= start:  # the sentence is not where the answer is: mark the answer alone
+        first = start
+    last = max(end, first + len(source.quote)) if first < start else end
+    parts = text[:first], text[first:start], text[start:end], text[end:last], text[last:]
+    before, lead, answer, rest, after = map(as_text, parts)
+    return f'{before}<span class="quote">{lead}<mark>{answer}</mark>{rest}</span>{after}'
