@@ -1,7 +1,10 @@
 """Any mlx-lm chat model runs: a Qwen2 with random weights and a byte-level tokenizer of its own."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +188,26 @@ def test_a_model_that_mlx_lm_does_not_know_is_one_sentence(qwen_dir: Path, tmp_p
     (copy / "config.json").write_text('{"model_type": "unheard_of"}')
     with pytest.raises(UserError, match=r"mlx-lm cannot load the model odd .*unheard_of"):
         Engine.load(copy)
+
+
+def test_a_download_says_from_where_and_a_failed_one_is_one_sentence(tmp_path: Path) -> None:
+    code = (
+        "from mlx_toy.engine import Engine; from mlx_toy.errors import UserError\n"
+        "try: Engine.load('nobody/no-such-model')\n"
+        "except UserError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("the model nobody/no-such-model could not be downloaded (")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.startswith("Downloading https://")
+    assert f"/nobody/no-such-model to {tmp_path}" in done.stderr
 
 
 def test_a_foreign_model_is_scored_too(engine: Engine) -> None:
