@@ -36,7 +36,7 @@ def is_validation(record: dict[str, Any]) -> bool:
 
 
 def write_text_sample(sources: list[Source], data: Path, out: Path, max_bytes: int) -> int:
-    """Write plain text for training a tokenizer, one document a line, newlines as they come in JSON.
+    """Write plain text for training a tokenizer as JSON lines, one document a line.
 
     Args:
         sources: the catalogue.

@@ -27,10 +27,11 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
         UserError: the file is missing, broken off, or a line is no JSON object.
     """
     opener = _OPENERS.get(path.suffix, open)
-    number = 0
+    number = 0  # of the last line that was read
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
+                number += 1
                 record = json.loads(line)
                 if not isinstance(record, dict):
                     raise ValueError("not an object")

@@ -3,7 +3,8 @@
 A shard is a set of files beside each other:
 
 - `NAME.SPLIT.bin`: token ids, little-endian uint16, the records one after the other.
-- `NAME.SPLIT.offsets.bin`: where each record begins, little-endian uint64, and the total at the end.
+- `NAME.SPLIT.offsets.bin`: where each record begins, little-endian uint64, and the
+  total at the end.
 - `NAME.SPLIT.mask.bin`: for conversations only, one uint8 a token: 1 where the model learns.
 - `NAME.SPLIT.json`: the header, written last, so that a shard without one is not finished.
 

@@ -1,4 +1,4 @@
-"""mlx-toy: a language model small enough to understand completely, that answers from your documents.
+"""mlx-toy: a language model small enough to understand, that answers from your documents.
 
 This package runs a trained model: tokenizer, chat format, model, engine, documents, retrieval,
 grounding and the app. Importing it is cheap; each module imports what it needs when it is used.

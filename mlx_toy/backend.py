@@ -112,8 +112,8 @@ def _openblas_from_system() -> str | None:
 def _keep_freed_memory() -> None:
     """Make glibc keep freed arrays for the next ones, instead of returning them to the system.
 
-    MLX frees every temporary array. Large ones would be unmapped, and mapped and zeroed again at the
-    next operation, page by page: that costs as much as the arithmetic (cross-entropy of a training
+    MLX frees every temporary array. Large ones would be unmapped, and mapped and zeroed again at
+    next operation, page by page: that costs as much as the arithmetic (cross-entropy of one
     step: 96 microseconds a token, 30 with this).
     """
     with contextlib.suppress(OSError, AttributeError):
@@ -186,7 +186,7 @@ def info() -> BackendInfo:
 
 
 def compute_dtype() -> "mx.Dtype":
-    """The dtype of activations: bfloat16 on a GPU, float32 on a CPU, where 16-bit products are slow."""
+    """The dtype of activations: bfloat16 on a GPU, float32 on a CPU (16-bit is slow there)."""
     return mx.float32 if _info.device == "cpu" else mx.bfloat16
 
 

@@ -10,29 +10,36 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlx_toy.sentences import split_sentences
 
 _WORD = re.compile(r"\w+")
+# Closed-class words and the words of questions: they say nothing of what is asked about.
 _COMMON = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have he her his how i "
-    "if in is it its may me might more most my no not of on one or our shall she should so some such "
-    "than that the their them then there these they this those to was we were what when where which "
-    "while who whom whose why will with would you your about also any because both each many much "
-    "name called into over under between during after before".split()
+    """
+    a an and are as at be been but by can could did do does for from had has have he her his how i
+    if in is it its may me might more most my no not of on one or our shall she should so some such
+    than that the their them then there these they this those to was we were what when where which
+    while who whom whose why will with would you your about also any because both each many much
+    name called into over under between during after before
+    """.split()  # noqa: SIM905  (a paragraph of words reads better than a list of strings)
 )
 _NUMBER = re.compile(
-    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|billion)\b",
-    re.I,
+    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve"
+    r"|hundred|thousand|million|billion)\b",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
 _ASKS_NUMBER = re.compile(
-    r"\b(when|how (many|much|long|old|far|often|tall|big|large)|what (year|date|percent\w*|number|time|day|century)|which year)\b",
-    re.I,
+    r"\b(when|how (many|much|long|old|far|often|tall|big|large)|which year"
+    r"|what (year|date|percent\w*|number|time|day|century))\b",
+    re.IGNORECASE,
 )
 _ASKS_NAME = re.compile(
-    r"\b(who|whom|whose|where|which|what (country|city|state|town|river|king|queen|person|team|company|university))\b",
-    re.I,
+    r"\b(who|whom|whose|where|which"
+    r"|what (country|city|state|town|river|king|queen|person|team|company|university))\b",
+    re.IGNORECASE,
 )
 _FORM_BONUS = 0.5  # of the mean weight of a question's word
 _PAIR_BONUS = 0.25  # for two words of the question that stand together in the sentence too
@@ -89,13 +96,13 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
         if word not in _COMMON
     }
     asked = words(question)
-    pairs = {pair for pair in zip(asked, asked[1:], strict=False) if set(pair) & set(weight)}
+    pairs = {pair for pair in pairwise(asked) if set(pair) & set(weight)}
     mean = sum(weight.values()) / len(weight) if weight else 0.0
     ranked = []
     for (index, start, end, text), bag in zip(found, bags, strict=True):
         present = set(bag)
         overlap = sum(value for word, value in weight.items() if word in present)
-        overlap += _PAIR_BONUS * mean * len(pairs & set(zip(bag, bag[1:], strict=False)))
+        overlap += _PAIR_BONUS * mean * len(pairs & set(pairwise(bag)))
         if overlap and _has_form(question, text, set(asked)):
             overlap += _FORM_BONUS * mean
         ranked.append(Sentence(index, start, end, text, overlap))

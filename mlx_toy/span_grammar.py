@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlx_toy.backend import mx
+
 from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.tokenizer import Tokenizer
 
@@ -213,7 +214,8 @@ class SpanProcessor:
 
 def collapse(text: str, start: int, end: int) -> tuple[str, tuple[int, ...]]:
     """`text[start:end]` with white space collapsed, and each character's offset in `text`."""
-    characters, offsets = [], []
+    characters: list[str] = []
+    offsets: list[int] = []
     for offset in range(start, end):
         character = text[offset]
         if character.isspace():
@@ -223,7 +225,7 @@ def collapse(text: str, start: int, end: int) -> tuple[str, tuple[int, ...]]:
         characters.append(character)
         offsets.append(offset)
     if characters and characters[-1] == " ":
-        characters.pop(), offsets.pop()
+        del characters[-1], offsets[-1]
     return "".join(characters), tuple(offsets)
 
 

@@ -1,19 +1,102 @@
 """Commands of training; each goes on where an interrupted one stopped.
 
     python -m train tokenizer --preset mini --text RUN/text.jsonl --out RUN/tokenizer
-    python -m train pretrain  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/base
+    python -m train pretrain  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
+                              --run RUN/base
     python -m train finetune  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/chat --init RUN/base
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
+    python -m train evaluate  --model DIR --base DIR --data DIR
 """
 
 import argparse
+import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlx_toy.errors import UserError
+
+if TYPE_CHECKING:
+    from train.presets import Preset
+
+
+def _tokenizer(options: argparse.Namespace) -> None:
+    from train.presets import preset
+    from train.train_tokenizer import train_tokenizer
+
+    size = options.vocab_size or preset(options.preset).vocab_size
+    trained = train_tokenizer(options.text, options.out, size)
+    print(f"{trained.vocab_size} pieces in {options.out}")
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from mlx_toy.tokenizer import Tokenizer
+    from train import plot, stages
+
+    done = stages.pretrain(
+        _preset(options),
+        options.shards,
+        Tokenizer.load(options.tokenizer),
+        options.run,
+        steps=options.steps,
+        decay_steps=options.decay_steps,
+        branch=_newest(options.branch),
+        seed=options.seed,
+        checkpoint_every=options.checkpoint_every,
+    )
+    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+
+
+def _finetune(options: argparse.Namespace) -> None:
+    from mlx_toy.tokenizer import Tokenizer
+    from train import plot, stages
+
+    done = stages.finetune(
+        _preset(options),
+        options.shards,
+        Tokenizer.load(options.tokenizer),
+        options.run,
+        _newest(options.init),
+        steps=options.steps,
+        seed=options.seed,
+        checkpoint_every=options.checkpoint_every,
+    )
+    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from train.export import export
+
+    export(options.run, options.tokenizer, options.shards, options.out)
+    print(f"model directory {options.out}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from corpus.catalog import data_directory
+    from train.evaluate import evaluate, write_report
+
+    data = data_directory(options.data)
+    report = evaluate(options.model, options.base, data, options.questions, options.texts)
+    print(json.dumps(report, indent=1))
+    if options.out:
+        write_report(report, options.out)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from train import plot
+
+    print(plot.draw(options.run))
+
+
+def _newest(path: Path | None) -> Path | None:
+    """The newest checkpoint of a run; a checkpoint itself stays what it is."""
+    from train import checkpoints, loop
+
+    return path and (checkpoints.latest(path / loop.CHECKPOINTS) or path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -23,102 +106,85 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    directory = {"type": Path, "required": True, "metavar": "DIR"}
 
     tokenizer = commands.add_parser("tokenizer", help="train the tokenizer")
-    _preset_argument(tokenizer)
+    tokenizer.set_defaults(run_command=_tokenizer)
+    _add_preset(tokenizer)
     tokenizer.add_argument("--text", type=Path, required=True, help="JSON-lines file of texts")
-    tokenizer.add_argument("--out", type=Path, required=True, help="directory to write")
+    tokenizer.add_argument("--out", **directory, help="directory to write")
     tokenizer.add_argument("--vocab-size", type=int, help="pieces (default: the preset's)")
 
-    for stage in ("pretrain", "finetune"):
+    for stage, handler in (("pretrain", _pretrain), ("finetune", _finetune)):
         command = commands.add_parser(stage, help=f"{stage} a model, or go on")
-        _preset_argument(command)
-        command.add_argument("--tokenizer", type=Path, required=True, help="its directory")
-        command.add_argument("--shards", type=Path, required=True, help="directory of token shards")
-        command.add_argument("--run", type=Path, required=True, help="directory of the run")
+        command.set_defaults(run_command=handler)
+        _add_preset(command)
+        command.add_argument("--tokenizer", **directory, help="its directory")
+        command.add_argument("--shards", **directory, help="directory of token shards")
+        command.add_argument("--run", **directory, help="directory of the run")
         command.add_argument("--steps", type=int, help="of the schedule (default: the preset's)")
-        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--tokens-per-step", type=int, help="(default: the preset's)")
+        command.add_argument("--seed", type=int, default=0, help="of weights and data")
         command.add_argument("--checkpoint-every", type=int, default=100, help="steps")
         if stage == "pretrain":
             command.add_argument("--decay-steps", type=int, help="at the end (default: 30%%)")
             command.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
         else:
-            command.add_argument("--init", type=Path, required=True, help="run of the base model")
+            command.add_argument("--init", **directory, help="run of the base model")
 
     export = commands.add_parser("export", help="write a model directory from a run")
-    export.add_argument("--tokenizer", type=Path, required=True, help="its directory")
-    export.add_argument("--shards", type=Path, required=True, help="for the list of sources")
-    export.add_argument("--run", type=Path, required=True, help="directory of the run")
-    export.add_argument("--out", type=Path, required=True, help="model directory to write")
+    export.set_defaults(run_command=_export)
+    export.add_argument("--tokenizer", **directory, help="its directory")
+    export.add_argument("--shards", **directory, help="for the list of sources")
+    export.add_argument("--run", **directory, help="directory of the run")
+    export.add_argument("--out", **directory, help="model directory to write")
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
+    evaluate.set_defaults(run_command=_evaluate)
+    evaluate.add_argument("--model", default="", help="of questions (default: bundled)")
+    evaluate.add_argument("--base", required=True, help="of completion")
+    evaluate.add_argument("--data", help="directory that holds eval/ (default: $MLX_TOY_DATA)")
+    evaluate.add_argument("--questions", type=int, default=400, help="how many (default: 400)")
+    evaluate.add_argument("--texts", type=int, default=200, help="of each set (default: 200)")
+    evaluate.add_argument("--out", type=Path, help="JSON file to write beside printing")
+
+    from train import embedder as retriever
+
+    embedder = commands.add_parser("embedder", help="train or measure the retriever")
+    embedder.set_defaults(run_command=retriever.run)
+    retriever.add_arguments(embedder)
 
     plot = commands.add_parser("plot", help="draw the loss curve of a run")
-    plot.add_argument("--run", type=Path, required=True, help="directory of the run")
-
+    plot.set_defaults(run_command=_plot)
+    plot.add_argument("--run", **directory, help="directory of the run")
     return parser
 
 
-def _preset_argument(command: argparse.ArgumentParser) -> None:
+def _preset(options: argparse.Namespace) -> "Preset":
+    """The named preset, with the batch that was asked for."""
+    from train.presets import preset
+
+    chosen = preset(options.preset)
+    if options.tokens_per_step is None:
+        return chosen
+    if options.tokens_per_step < chosen.window:
+        raise UserError(
+            f"--tokens-per-step {options.tokens_per_step} is less than one window: "
+            f"use {chosen.window} or more"
+        )
+    return replace(chosen, tokens_per_step=options.tokens_per_step)
+
+
+def _add_preset(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="nano", help="nano, mini or toy (default: nano)")
-
-
-def _run(options: argparse.Namespace) -> None:
-    # Imported here, so that a wrong command line is answered at once.
-    from mlx_toy.tokenizer import Tokenizer
-    from train import checkpoints, loop
-
-    def newest(path: Path | None) -> Path | None:
-        return path and (checkpoints.latest(path / loop.CHECKPOINTS) or path)
-
-    if options.command == "tokenizer":
-        from train.presets import preset
-        from train.train_tokenizer import train_tokenizer
-
-        size = options.vocab_size or preset(options.preset).vocab_size
-        trained = train_tokenizer(options.text, options.out, size)
-        print(f"{trained.vocab_size} pieces in {options.out}")
-    elif options.command in ("pretrain", "finetune"):
-        from train import plot, stages
-        from train.presets import preset
-
-        common = {
-            "steps": options.steps,
-            "seed": options.seed,
-            "checkpoint_every": options.checkpoint_every,
-        }
-        chosen, tokenizer = preset(options.preset), Tokenizer.load(options.tokenizer)
-        if options.command == "pretrain":
-            done = stages.pretrain(
-                chosen,
-                options.shards,
-                tokenizer,
-                options.run,
-                **common,
-                decay_steps=options.decay_steps,
-                branch=newest(options.branch),
-            )
-        else:
-            done = stages.finetune(
-                chosen, options.shards, tokenizer, options.run, newest(options.init), **common
-            )
-        plot.draw(options.run)
-        print(f"step {done.step} in {options.run}")
-    elif options.command == "plot":
-        from train import plot
-
-        print(plot.draw(options.run))
-    elif options.command == "export":
-        from train.export import export
-
-        export(options.run, options.tokenizer, options.shards, options.out)
-        print(f"model directory {options.out}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for bad input)."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a lane a core, see train/lanes.py
-    options = _parser().parse_args(arguments)
     try:
-        _run(options)
+        options = _parser().parse_args(arguments)
+        options.run_command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -91,7 +91,9 @@ class WindowBatches:
 
 
 def _long_enough(mixture: Mixture, window: int) -> Mixture:
-    kept = [(s, p) for s, p in zip(mixture.shards, mixture.parts, strict=True) if len(s.tokens) > window]
+    kept = [
+        (s, p) for s, p in zip(mixture.shards, mixture.parts, strict=True) if len(s.tokens) > window
+    ]
     if not kept:
         raise UserError(
             f"every shard is shorter than a window of {window + 1} tokens: give more text"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_toy.backend import mx
+
 from mlx_toy.errors import UserError
 
 KEEP = 2
@@ -86,7 +87,8 @@ def load(path: Path) -> Checkpoint:
         mx.eval(weights, optimizer)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"no whole checkpoint at {path} ({error}): name another, or delete it to use the one before"
+            f"no whole checkpoint at {path} ({error}): name another, "
+            "or delete it to use the one before"
         ) from error
     return Checkpoint(facts.pop("step"), weights, optimizer, facts)
 

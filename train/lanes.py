@@ -1,4 +1,4 @@
-"""Gradients on all cores: each lane is a thread with a replica of the model and its own MLX stream.
+"""Gradients on all cores: a lane is a thread with a replica of the model and its own MLX stream.
 
 Why: on a CPU, MLX runs everything but the matrix products on one core. Two lanes, each with one BLAS
 thread and half of the micro-batches, keep both cores busy all the time. On a GPU there is one lane.
@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mlx_toy.backend import compute_dtype, cpu_count, info, mx
+
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_toy import ops
-from mlx_toy.backend import compute_dtype, cpu_count, info, mx
 from mlx_toy.model import Model, ModelArgs
 from train.batches import MicroBatch
 
@@ -67,6 +68,12 @@ class Lanes:
             batches, lambda model, part: _lane_loss(model, parameters, part, counted)
         )
         return sum(results)
+
+    def __enter__(self) -> "Lanes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End the threads."""

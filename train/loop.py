@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlx_toy.backend import mx
+
 from mlx.utils import tree_flatten
 
-from mlx_toy.backend import mx
 from mlx_toy.errors import UserError
 from mlx_toy.model import Model, ModelArgs
 from train import checkpoints
-from train.batches import Batches
+from train.batches import Batches, MicroBatch
 from train.checkpoints import Checkpoint
 from train.lanes import Lanes
 from train.optimizer import OptimizerSettings, initial_state, update
@@ -134,65 +135,94 @@ def train(
         UserError: the loss is no number any more; the last good checkpoint is named.
     """
     settings.run.mkdir(parents=True, exist_ok=True)
-    team = Lanes(settings.model, lanes)
-    weights, optimizer_state, step = begin.weights, begin.optimizer, begin.step
-    tokens, seconds = begin.facts["tokens"], begin.facts["seconds"]
-    total = settings.schedule.steps
-    clock, since_report, window_tokens = time.perf_counter(), time.perf_counter(), 0
     facts = {**begin.facts, **settings.facts, "model": asdict(settings.model)}
-    current = Checkpoint(step, weights, optimizer_state, facts)
-    with _Interrupt() as interrupt:
-        while step < total and not interrupt.asked:
+    current = Checkpoint(begin.step, begin.weights, begin.optimizer, facts)
+    weights, state = begin.weights, begin.optimizer
+    report = _Report(settings, tokens=facts["tokens"])
+    with Lanes(settings.model, lanes) as team, _Interrupt() as interrupt:
+        for step in range(begin.step, settings.schedule.steps):
             micro_batches = batches(step)
-            gradients, loss, counted = team.gradients(weights, micro_batches)
+            gradients, loss, _ = team.gradients(weights, micro_batches)
             scale = settings.schedule(step)
-            weights, optimizer_state, norm = update(
-                weights, gradients, optimizer_state, settings.optimizer, step, scale
+            weights, state, norm = update(
+                weights, gradients, state, settings.optimizer, step, scale
             )
-            mx.eval(weights, optimizer_state, norm)
-            if not math.isfinite(loss) or not math.isfinite(norm.item()):
-                last = checkpoints.latest(settings.run / CHECKPOINTS)
-                raise UserError(
-                    f"the loss is not a number at step {step}: lower the rates; "
-                    f"the last good checkpoint is {last or 'none yet'}"
-                )
-            step += 1
-            read = sum(batch.mask.size for batch in micro_batches)
-            tokens, window_tokens = tokens + read, window_tokens + read
-            now = time.perf_counter()
-            if step % settings.report_every == 0 or step == total:
-                speed = window_tokens / (now - since_report)
-                left = (total - step) * read / speed
-                _log(
-                    settings.run,
-                    {
-                        "step": step,
-                        "loss": round(loss, 4),
-                        "scale": round(scale, 4),
-                        "tokens": tokens,
-                        "targets": counted,
-                        "norm": round(norm.item(), 3),
-                        "tokens_per_s": round(speed),
-                    },
-                )
-                _progress(
-                    f"step {step}/{total}  loss {loss:.3f}  {speed:,.0f} tokens/s  {_clock(left)} left"
-                )
-                since_report, window_tokens = now, 0
-            if step % settings.checkpoint_every == 0 or step == total or interrupt.asked:
-                elapsed = seconds + time.perf_counter() - clock
-                facts = {**facts, "tokens": tokens, "seconds": elapsed}
-                current = Checkpoint(step, weights, optimizer_state, facts)
+            mx.eval(weights, state, norm)
+            _check_finite(settings, step, loss, norm.item())
+            done = step + 1
+            report.add(done, micro_batches, loss, scale, norm.item())
+            last = done == settings.schedule.steps or interrupt.asked
+            if last or done % settings.checkpoint_every == 0:
+                seconds = begin.facts["seconds"] + report.seconds
+                facts = {**facts, "tokens": report.tokens, "seconds": seconds}
+                current = Checkpoint(done, weights, state, facts)
                 checkpoints.save(settings.run / CHECKPOINTS, current)
                 if validate and not interrupt.asked:
-                    figures = validate(team, weights)
-                    _log(settings.run, {"step": step, "tokens": tokens, **figures})
-                    _progress("  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-                    since_report, window_tokens = time.perf_counter(), 0
-    team.close()
-    if interrupt.asked:
-        _progress(f"stopped at step {step}, saved: run the same command again to go on")
+                    report.validation(done, validate(team, weights))
+            if interrupt.asked:
+                _print(f"stopped at step {done}, saved: run the same command again to go on")
+                break
     return current
+
+
+def _check_finite(settings: RunSettings, step: int, loss: float, norm: float) -> None:
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    last = checkpoints.latest(settings.run / CHECKPOINTS)
+    raise UserError(
+        f"the loss is not a number at step {step}: lower the rates; "
+        f"the last good checkpoint is {last or 'none yet'}"
+    )
+
+
+class _Report:
+    """Metrics as JSON lines and progress for people."""
+
+    def __init__(self, settings: RunSettings, tokens: int):
+        self._settings, self.tokens = settings, tokens
+        self._began = self._since = time.perf_counter()
+        self._unreported = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began or went on."""
+        return time.perf_counter() - self._began
+
+    def add(
+        self, step: int, batches: list[MicroBatch], loss: float, scale: float, norm: float
+    ) -> None:
+        """Count a step; every so often, say how it goes."""
+        read = sum(batch.mask.size for batch in batches)
+        self.tokens += read
+        self._unreported += read
+        total = self._settings.schedule.steps
+        if step % self._settings.report_every and step != total:
+            return
+        speed = self._unreported / (time.perf_counter() - self._since)
+        self._log(
+            step=step,
+            tokens=self.tokens,
+            loss=round(loss, 4),
+            scale=round(scale, 4),
+            norm=round(norm, 3),
+            tokens_per_s=round(speed),
+        )
+        left = _clock((total - step) * read / speed)
+        _print(f"step {step}/{total}  loss {loss:.3f}  {speed:,.0f} tokens/s  {left} left")
+        self._restart()
+
+    def validation(self, step: int, figures: dict[str, float]) -> None:
+        """Log what was measured at a checkpoint."""
+        self._log(step=step, tokens=self.tokens, **figures)
+        _print("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+        self._restart()
+
+    def _restart(self) -> None:
+        self._since, self._unreported = time.perf_counter(), 0
+
+    def _log(self, **figures: Any) -> None:
+        with open(self._settings.run / METRICS_FILE, "a") as file:
+            file.write(json.dumps(figures) + "\n")
 
 
 class _Interrupt:
@@ -215,15 +245,10 @@ class _Interrupt:
 
     def _ask(self, *_: object) -> None:
         self.asked = True
-        _progress("stopping after this step …")
+        _print("stopping after this step …")
 
 
-def _log(run: Path, figures: dict[str, Any]) -> None:
-    with open(run / METRICS_FILE, "a") as file:
-        file.write(json.dumps(figures) + "\n")
-
-
-def _progress(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

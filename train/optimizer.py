@@ -68,8 +68,9 @@ def orthogonalize(matrix: mx.array, iterations: int = 5) -> mx.array:
 
 
 def global_norm(gradients: Arrays) -> mx.array:
-    """Euclidean norm over all gradients, a scalar."""
-    return mx.sqrt(sum((mx.sum(mx.square(g)) for g in gradients.values()), mx.array(0.0)))
+    """Euclidean norm over all gradients, a scalar; summed by name, because files lose the order."""
+    squares = [mx.sum(mx.square(gradients[name])) for name in sorted(gradients)]
+    return mx.sqrt(sum(squares, mx.array(0.0)))
 
 
 def update(
@@ -116,4 +117,10 @@ def update(
             new_state[f"second.{name}"] = second
         new_state[f"first.{name}"] = first
         new_parameters[name] = weight
-    return new_parameters, new_state, norm
+    # One memory layout, that of a file: products round differently in another, and a resumed run,
+    # which reads its arrays from files, must equal an uninterrupted one bit for bit.
+    return _row_major(new_parameters), _row_major(new_state), norm
+
+
+def _row_major(arrays: Arrays) -> Arrays:
+    return {name: mx.contiguous(array) for name, array in arrays.items()}

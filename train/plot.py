@@ -29,7 +29,9 @@ def draw(run: Path) -> Path:
     names = {key for record in records for key in record if key.startswith("bits per byte")}
     for name in sorted(names):
         points = [(r["tokens"] / 1e6, r[name]) for r in records if name in r]
-        right.plot(*zip(*points, strict=True), marker=".", label=name.removeprefix("bits per byte "))
+        right.plot(
+            *zip(*points, strict=True), marker=".", label=name.removeprefix("bits per byte ")
+        )
     right.set(xlabel="million tokens", ylabel="bits per byte", title="validation")
     if names:
         right.legend(fontsize=7)

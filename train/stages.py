@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from mlx_toy.backend import mx
+
 import numpy as np
 
-from mlx_toy.backend import mx
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train.batches import ConversationBatches, MicroBatch, WindowBatches
@@ -135,10 +136,14 @@ def finetune(
 def _same_tokenizer(tokenizer: Tokenizer, mixture: Mixture) -> None:
     checksum = hashlib.sha256(tokenizer.model_proto).hexdigest()
     if mixture.shards[0].tokenizer_sha256 != checksum:
-        raise UserError("the shards were made with another tokenizer: build them again with this one")
+        raise UserError(
+            "the shards were made with another tokenizer: build them again with this one"
+        )
 
 
-def _validator(shards: Path, window: int) -> Callable[[Lanes, dict[str, mx.array]], dict[str, float]]:
+def _validator(
+    shards: Path, window: int
+) -> Callable[[Lanes, dict[str, mx.array]], dict[str, float]]:
     """A function that measures bits per byte of each plain-text validation shard."""
     names = read_mixture_file(shards)["stages"]["pretrain"]
     found = [open_shard(shards, name, "valid") for name in names]

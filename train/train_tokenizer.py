@@ -1,4 +1,4 @@
-"""Train the tokenizer: sentencepiece BPE with byte fallback and the control tokens of the chat format.
+"""Train the tokenizer: sentencepiece BPE, byte fallback, the control tokens of the chat format.
 
 Settings follow what every loader reads without loss: identity normalisation, no dummy prefix, no
 whitespace removed, digits one by one, special tokens as control symbols (so that no text can
@@ -30,7 +30,7 @@ def train_tokenizer(text_file: Path, out: Path, vocab_size: int, threads: int = 
         threads: of sentencepiece.
 
     Raises:
-        UserError: the file is missing, holds too little text, or the vocabulary is too large for it.
+        UserError: the file is missing, or holds too little text for so many pieces.
     """
     if not text_file.is_file():
         raise UserError(f"no text at {text_file}: write it with `python -m corpus text`")

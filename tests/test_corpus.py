@@ -1,0 +1,178 @@
+"""From JSON lines to shards: what is read, what is held back, what is learned."""
+
+import json
+import lzma
+
+import numpy as np
+import pytest
+
+from corpus.__main__ import main
+from corpus.build import is_validation, write_shards, write_text_sample
+from corpus.catalog import Source, data_directory, load_catalog
+from corpus.conversations import ContextRecipe, context_questions
+from corpus.readers import read_json_lines
+from mlx_toy.chat import NOT_IN_PASSAGES
+from mlx_toy.errors import UserError
+from train.shards import open_mixture, open_shard
+
+STAGES = {"pretrain": 1.0, "decay": 1.0, "finetune": 1.0}
+
+
+def source(name, kind, file):
+    return Source(name, kind, file, "", 0, "CC0-1.0", "us", "written by us", STAGES)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three small sources: plain text, chats, and questions with their passages."""
+    with lzma.open(tmp_path / "text.jsonl.xz", "wt") as file:
+        for i in range(1000):
+            file.write(json.dumps({"id": f"t{i}", "text": f"The fox number {i} ran home."}) + "\n")
+    turns = [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello there."}]
+    (tmp_path / "chat.jsonl").write_text(
+        "".join(json.dumps({"id": f"c{i}", "messages": turns}) + "\n" for i in range(600))
+    )
+    (tmp_path / "qa.jsonl").write_text(
+        "".join(
+            json.dumps(
+                {
+                    "id": f"q{i}",
+                    "title": "Birds",
+                    "context": f"A wren weighs {i} grams. It sings. Owls hunt at night, quietly.",
+                    "question": "How much does a wren weigh?",
+                    "answers": [f"{i} grams"],
+                }
+            )
+            + "\n"
+            for i in range(100, 900)
+        )
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def sources():
+    return [
+        source("base/text", "text", "text.jsonl.xz"),
+        source("chat/hello", "chat", "chat.jsonl"),
+        source("qa/birds", "question", "qa.jsonl"),
+    ]
+
+
+def test_catalogue_names_licence_and_upstream_of_every_source():
+    sources = load_catalog()
+    assert len(sources) > 30
+    for entry in sources:
+        assert entry.licence and entry.attribution and entry.upstream and len(entry.sha256) == 64
+
+
+def test_shards_hold_every_record_on_one_side(data, sources, tiny_tokenizer, tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    headers = write_shards(sources, data, tmp_path, tmp_path / "shards", 10**9)
+    texts = [h for h in headers if h.name == "base-text"]
+    assert sum(h.records for h in texts) == 1000
+    valid = open_shard(tmp_path / "shards", "base-text", "valid")
+    held_back = [i for i in range(1000) if is_validation({"id": f"t{i}"})]
+    assert len(valid.offsets) - 1 == len(held_back)
+    first = valid.tokens[valid.offsets[0] : valid.offsets[1]]
+    assert first[0] == tiny_tokenizer.bos_id and first[-1] == tiny_tokenizer.eos_id
+    assert tiny_tokenizer.decode(first.tolist()) == f"The fox number {held_back[0]} ran home."
+
+
+def test_only_the_assistants_words_are_learned(data, sources, tiny_tokenizer, tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    write_shards(sources, data, tmp_path, tmp_path / "shards", 10**9)
+    shard = open_shard(tmp_path / "shards", "chat-hello", "train")
+    ids = np.asarray(shard.tokens[: shard.offsets[1]])
+    mask = np.asarray(shard.loss_mask[: shard.offsets[1]])
+    learned = ids[mask == 1].tolist()
+    assert learned == [*tiny_tokenizer.encode("Hello there."), tiny_tokenizer.end_id]
+
+
+def test_context_answers_cite_the_passage_that_holds_them():
+    records = [
+        {
+            "title": f"Town {i // 10}",
+            "context": f"Alm{i} lies by a lake. Its mayor is Bo Strand{i}. It has a mill.",
+            "question": "Who is the mayor?",
+            "answers": [f"Bo Strand{i}"],
+        }
+        for i in range(400)
+    ]
+    conversations = list(context_questions(records, ContextRecipe(seed=3)))
+    refused = 0
+    for context, question, answer in conversations:
+        assert [context["role"], question["role"], answer["role"]] == [
+            "context",
+            "user",
+            "assistant",
+        ]
+        passages = context["content"].split("\n")
+        if answer["content"] == NOT_IN_PASSAGES:
+            refused += 1
+            continue
+        span, number = answer["content"].rstrip("]").rsplit(" [", 1)
+        assert span in passages[int(number) - 1]
+        assert sum(span in passage for passage in passages) == 1
+    assert 0.2 < refused / len(conversations) < 0.4
+
+
+def test_text_sample_is_shared_by_parts(data, sources, tmp_path):
+    written = write_text_sample(sources, data, tmp_path / "out.jsonl", 6_000)
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    assert 3_000 < written < 7_000
+    assert any("fox" in t for t in texts) and any("Hello" in t for t in texts)
+
+
+def test_mixture_of_a_stage_is_what_the_catalogue_says(data, sources, tiny_tokenizer, tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    write_shards(sources, data, tmp_path, tmp_path / "shards", 10**9)
+    mixture = open_mixture(tmp_path / "shards", "finetune")
+    assert {s.name for s in mixture.shards} == {"base-text", "chat-hello", "qa-birds"}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"text": "a"}\n["no object"]\n', "line 2"),
+        (b'{"text": "a"}\nnot json\n', "line 2"),
+        (b'\xff\xfe{"text": 1}\n', "breaks off after line 0"),
+    ],
+)
+def test_broken_lines_are_named(tmp_path, content, expected):
+    file = tmp_path / "broken.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=expected):
+        list(read_json_lines(file))
+
+
+def test_truncated_archive_is_named(tmp_path):
+    whole = lzma.compress(b'{"text": "a"}\n' * 5000)
+    (tmp_path / "cut.jsonl.xz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="breaks off"):
+        list(read_json_lines(tmp_path / "cut.jsonl.xz"))
+
+
+def test_missing_data_gives_one_sentence(capsys, tmp_path):
+    assert main(["text", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no training data at") and error.count("\n") == 1
+    with pytest.raises(UserError, match="--data"):
+        data_directory("")
+
+
+def test_commands_build_shards_from_a_tokenizer(tmp_path, tiny_tokenizer, capsys):
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    code = main(
+        [
+            "shards",
+            "--data",
+            str(tmp_path),
+            "--tokenizer",
+            str(tmp_path),
+            "--out",
+            str(tmp_path / "s"),
+        ]
+    )
+    assert code == 2 and "check --data" in capsys.readouterr().err

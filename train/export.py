@@ -1,0 +1,111 @@
+"""From a run to a model directory that mlx-lm, transformers and others load unchanged.
+
+Beside the weights it carries `lineage.json`: which data, code, preset, seed and machine made them,
+so that anyone can make them again. `python -m train evaluate` adds the figures and the model card.
+"""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mlx_toy.backend import info
+
+from mlx_toy import model_directory
+from mlx_toy.errors import UserError
+from mlx_toy.model import ModelArgs
+from mlx_toy.tokenizer import Tokenizer
+from train import checkpoints
+from train.loop import CHECKPOINTS
+from train.shards import read_mixture_file
+
+LINEAGE_FILE = "lineage.json"
+
+
+def training_flops(parameters: int, tokens: int) -> int:
+    """Six operations a parameter and token, forward and backward (Kaplan et al. 2020)."""
+    return 6 * parameters * tokens
+
+
+def export(run: Path, tokenizer_dir: Path, shards: Path, out: Path) -> None:
+    """Write the newest checkpoint of a run as a model directory.
+
+    Args:
+        run: directory of the run.
+        tokenizer_dir: the tokenizer that made its shards.
+        shards: where `mixture.json` names the sources.
+        out: the model directory; one that exists is replaced.
+
+    Raises:
+        UserError: the run has no checkpoint, or does not fit the tokenizer.
+    """
+    newest = checkpoints.latest(run / CHECKPOINTS)
+    if newest is None:
+        raise UserError(f"no checkpoint at {run}: train first")
+    checkpoint = checkpoints.load(newest)
+    args = ModelArgs.from_dict(checkpoint.facts["model"])
+    tokenizer = Tokenizer.load(tokenizer_dir)
+    if tokenizer.vocab_size != args.vocab_size:
+        raise UserError(
+            f"the run has {args.vocab_size} tokens and {tokenizer_dir} has {tokenizer.vocab_size}: "
+            "name the tokenizer that the run was trained with"
+        )
+    parameters = sum(array.size for array in checkpoint.weights.values())
+    model_directory.write(
+        out,
+        args,
+        checkpoint.weights,
+        tokenizer,
+        args.max_position_embeddings,
+        extra_files={
+            LINEAGE_FILE: json.dumps(
+                _lineage(checkpoint, parameters, tokenizer, shards), indent=1, ensure_ascii=False
+            )
+        },
+    )
+
+
+def _lineage(
+    checkpoint: checkpoints.Checkpoint, parameters: int, tokenizer: Tokenizer, shards: Path
+) -> dict[str, Any]:
+    mixture = read_mixture_file(shards)
+    facts = checkpoint.facts
+    stages = [_stage(facts, checkpoint.step, parameters)]
+    if "before" in facts:
+        before = facts["before"]
+        stages.insert(0, _stage(before, before.get("steps", 0), parameters))
+    return {
+        "parameters": parameters,
+        "architecture": facts["model"],
+        "tokenizer_sha256": hashlib.sha256(tokenizer.model_proto).hexdigest(),
+        "stages": stages,
+        "mixture": mixture["stages"],
+        "sources": mixture["sources"],
+        "commit": _commit(),
+        "hardware": f"{info().device}: {info().device_name}",
+    }
+
+
+def _stage(facts: dict[str, Any], steps: int, parameters: int) -> dict[str, Any]:
+    return {
+        "stage": facts.get("stage"),
+        "preset": facts.get("preset"),
+        "seed": facts.get("seed"),
+        "steps": steps,
+        "tokens": facts["tokens"],
+        "seconds": round(facts["seconds"]),
+        "flops": training_flops(parameters, facts["tokens"]),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code, None outside a checkout."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    return done.stdout.strip() or None
