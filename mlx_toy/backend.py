@@ -113,8 +113,8 @@ def _keep_freed_memory() -> None:
     """Make glibc keep freed arrays for the next ones, instead of returning them to the system.
 
     MLX frees every temporary array. Large ones would be unmapped, and mapped and zeroed again at
-    next operation, page by page: that costs as much as the arithmetic (cross-entropy of one
-    step: 96 microseconds a token, 30 with this).
+    the next operation, page by page, which costs as much as the arithmetic (cross-entropy of a
+    training step: 96 microseconds a token, 30 with this).
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")

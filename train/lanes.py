@@ -1,8 +1,8 @@
 """Gradients on all cores: a lane is a thread with a replica of the model and its own MLX stream.
 
-Why: on a CPU, MLX runs everything but the matrix products on one core. Two lanes, each with one BLAS
-thread and half of the micro-batches, keep both cores busy all the time. On a GPU there is one lane.
-The lanes' gradients are summed in a fixed order, so a run is the same bit for bit every time.
+Why: on a CPU, MLX runs everything but the matrix products on one core. Two lanes, each with one
+BLAS thread and half of the micro-batches, keep both cores busy. On a GPU there is one lane. The
+lanes' gradients are summed in a fixed order, so a run is the same bit for bit every time.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Learning rate as a function of the step: warm-up, a constant stretch, a linear decay.
 
 Why this shape ("warmup-stable-decay", Hu et al. 2024, arXiv:2404.06395): the constant stretch has
-no end written into it, so one long run can branch into several finished models, each decayed from the
-same trunk.
+no end written into it, so one long run can branch into several finished models, each decayed
+from the same trunk.
 """
 
 from dataclasses import dataclass
