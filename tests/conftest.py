@@ -1,6 +1,7 @@
 """A tiny tokenizer and a tiny random model, made once a test run: real parts, fast to run."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlx_toy.backend import mx
@@ -9,6 +10,7 @@ import pytest
 from mlx.utils import tree_flatten, tree_map
 
 from mlx_toy import model_directory
+from mlx_toy.engine import Engine
 from mlx_toy.model import Model, ModelArgs
 from mlx_toy.tokenizer import Tokenizer
 from train.train_tokenizer import train_tokenizer
@@ -68,3 +70,10 @@ def tiny_model_dir(
     weights = dict(tree_flatten(tiny_model.parameters()))
     model_directory.write(path, tiny_args, weights, tiny_tokenizer, TINY_CONTEXT)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_model_dir: Path) -> Iterator[Engine]:
+    """A running engine with the tiny model."""
+    with Engine.load(tiny_model_dir) as engine:
+        yield engine
