@@ -20,13 +20,14 @@ class Source:
     Attributes:
         name: unique; a shard carries it with the slash replaced.
         kind: what a record holds, one of `KINDS`.
-        file: where it lies under the data directory.
+        file: where it lies under the data directory; a folder stands for all its JSON lines.
         sha256: checksum of that file.
         records: number of records in it.
         licence: SPDX identifier or a plain word.
         attribution: whom the licence asks to name.
         upstream: where the source comes from.
         stages: parts of a stage's tokens, by stage.
+        ours: written by this project; it lies beside the catalogue, not in the data directory.
     """
 
     name: str
@@ -38,6 +39,11 @@ class Source:
     attribution: str
     upstream: str
     stages: dict[str, float] = field(default_factory=dict)
+    ours: bool = False
+
+    def path(self, data: Path) -> Path:
+        """Where it is, given the data directory."""
+        return (CATALOG.parent if self.ours else data) / self.file
 
     @property
     def shard_name(self) -> str:

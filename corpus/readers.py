@@ -52,12 +52,15 @@ def read_source(source: Source, data: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: as `read_json_lines`, or a record lacks a key.
     """
-    path = data / source.file
-    for number, record in enumerate(read_json_lines(path), start=1):
-        missing = [key for key in REQUIRED[source.kind] if key not in record]
-        if missing:
-            raise UserError(f"{path}, line {number} lacks {missing[0]!r}: it is no {source.kind}")
-        yield _normalize(record)
+    path = source.path(data)
+    for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+        for number, record in enumerate(read_json_lines(file), start=1):
+            missing = [key for key in REQUIRED[source.kind] if key not in record]
+            if missing:
+                raise UserError(
+                    f"{file}, line {number} lacks {missing[0]!r}: it is no {source.kind}"
+                )
+            yield _normalize(record)
 
 
 def _normalize(value: Any) -> Any:

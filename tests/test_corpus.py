@@ -10,7 +10,7 @@ from corpus.__main__ import main
 from corpus.build import is_validation, write_shards, write_text_sample
 from corpus.catalog import Source, data_directory, load_catalog
 from corpus.conversations import ContextRecipe, context_questions
-from corpus.readers import read_json_lines
+from corpus.readers import read_json_lines, read_source
 from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.errors import UserError
 from train.shards import open_mixture, open_shard
@@ -63,7 +63,8 @@ def test_catalogue_names_licence_and_upstream_of_every_source():
     sources = load_catalog()
     assert len(sources) > 30
     for entry in sources:
-        assert entry.licence and entry.attribution and entry.upstream and len(entry.sha256) == 64
+        assert entry.licence and entry.attribution and entry.upstream
+        assert entry.ours or len(entry.sha256) == 64
 
 
 def test_shards_hold_every_record_on_one_side(data, sources, tiny_tokenizer, tmp_path):
@@ -176,3 +177,25 @@ def test_commands_build_shards_from_a_tokenizer(tmp_path, tiny_tokenizer, capsys
         ]
     )
     assert code == 2 and "check --data" in capsys.readouterr().err
+
+
+def test_our_own_dialogues_follow_their_guide():
+    """Turns alternate, replies are short, and what is quoted stands in the cited passage."""
+    own = next(entry for entry in load_catalog() if entry.ours)
+    ids, count = set(), 0
+    for record in read_source(own, data=None):
+        roles = [m["role"] for m in record["messages"] if m["role"] != "context"]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) and roles, record["id"]
+        assert record["id"] not in ids
+        ids.add(record["id"])
+        passages = []
+        for message in record["messages"]:
+            if message["role"] == "context":
+                passages = message["content"].split("\n")
+            elif message["role"] == "assistant":
+                assert len(message["content"].split()) <= 70, record["id"]
+                if passages and message["content"] != NOT_IN_PASSAGES:
+                    words, _, number = message["content"].rstrip("]").rpartition(" [")
+                    assert words in passages[int(number) - 1], record["id"]
+        count += 1
+    assert count > 500

@@ -76,8 +76,9 @@ class Lanes:
         self.close()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; each clears its MLX streams first, or the interpreter aborts at exit."""
         for pool in self._pools:
+            pool.submit(mx.clear_streams)
             pool.shutdown()
 
     def _everywhere(self, batches: list[MicroBatch], work: Callable[..., Any]) -> list[Any]:
