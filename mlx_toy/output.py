@@ -1,0 +1,90 @@
+"""How results look on the command line: for people, and as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from mlx_toy.replies import Source, Update
+from mlx_toy.rows import Hit
+
+SHOWN_PASSAGE = 240  # characters of a passage that people see
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�") | {
+    code: chr(code) for code in (9, 10)
+}
+
+
+def note(text: str) -> None:
+    """A line for people that is no result."""
+    print(text.translate(_CONTROL), file=sys.stderr, flush=True)
+
+
+def show(text: str, end: str = "\n") -> None:
+    """A result for people; what would steer a terminal is made visible instead."""
+    print(text.translate(_CONTROL), end=end, flush=True)
+
+
+def show_json(value: Any, file: TextIO | None = None) -> None:
+    """A result for programs, on one line."""
+    file = file or sys.stdout
+    is_utf8 = (file.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(value, ensure_ascii=not is_utf8), file=file, flush=True)
+
+
+def stream_text(updates: Iterable[Update], before: str = "") -> Update:
+    """Show a reply as it grows; returns its last update.
+
+    Args:
+        updates: at least one.
+        before: to show first, once there is anything to show.
+    """
+    shown = ""
+    for update in updates:
+        if not shown and update.text:
+            show(before, end="")
+        if not update.text.startswith(shown):  # the end decides what an answer is
+            show("\n", end="")
+            shown = ""
+        show(update.text[len(shown) :], end="")
+        shown = update.text
+    show("")
+    return update
+
+
+def place(hit: Hit) -> str:
+    """Where a passage stands: "report.pdf, page 3"."""
+    return hit.document + (f", page {hit.page}" if hit.page else "")
+
+
+def show_sources(update: Update) -> None:
+    """The passages below an answer, the cited one with its quote."""
+    if update.sources and update.abstained:
+        show("\nNearest passages:")
+    elif update.sources:
+        show("\nSources:")
+    for source in update.sources:
+        show(
+            f"[{source.number}] {place(source.hit)}: {_shortened(source.quote or source.hit.text)}"
+        )
+
+
+def reply_as_json(update: Update) -> dict[str, Any]:
+    """A finished reply for programs."""
+    return {
+        "answer": update.text,
+        "abstained": update.abstained,
+        "sources": [_source_as_json(source) for source in update.sources],
+        "dropped": update.dropped,
+        "stats": asdict(update.stats) if update.stats else None,
+    }
+
+
+def _source_as_json(source: Source) -> dict[str, Any]:
+    span = None if source.start is None else source.hit.text[source.start : source.end]
+    return {"number": source.number, **asdict(source.hit), "quote": source.quote, "span": span}
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_PASSAGE else line[: SHOWN_PASSAGE - 1].rstrip() + "…"
