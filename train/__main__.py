@@ -86,6 +86,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_report(report, options.out)
 
 
+def _card(options: argparse.Namespace) -> None:
+    from train.card import write_card
+
+    print(write_card(options.model, chat=options.kind == "chat"))
+
+
 def _plot(options: argparse.Namespace) -> None:
     from train import plot
 
@@ -147,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--questions", type=int, default=400, help="how many (default: 400)")
     evaluate.add_argument("--texts", type=int, default=200, help="of each set (default: 200)")
     evaluate.add_argument("--out", type=Path, help="JSON file to write beside printing")
+
+    card = commands.add_parser("card", help="write the model card of a model directory")
+    card.set_defaults(run_command=_card)
+    card.add_argument("--model", **directory, help="model directory, exported and evaluated")
+    card.add_argument("--kind", choices=("base", "chat"), required=True)
 
     from train import embedder as retriever
 
