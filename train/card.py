@@ -65,8 +65,9 @@ tags: [mlx, llama, tiny, trained-from-scratch]
 # mlx-toy {"chat" if chat else "base"}
 
 A Llama-layout transformer of {lineage["parameters"]:,} parameters, trained from nothing.
-It {kind}. `mlx_lm.generate --model DIR`, transformers and others load it unchanged; the app that it was made
-for adds retrieval, citations and the rule that an answer stands verbatim in its passage.
+It {kind}. `mlx_lm.generate --model DIR`, transformers and others
+load it unchanged; the app that it was made for adds retrieval, citations and the rule that an
+answer stands verbatim in its passage.
 
 ## Figures
 
@@ -143,7 +144,7 @@ def _architecture(args: dict[str, Any]) -> str:
 def _cost(lineage: dict[str, Any]) -> str:
     hours = sum(stage["seconds"] for stage in lineage["stages"]) / 3600
     return (
-        f"Energy: about {hours * WATTS / 1000:.2f} kWh ({hours:.1f} hours at a guess of {WATTS} W), "
+        f"Energy: about {hours * WATTS / 1000:.2f} kWh ({hours:.1f} hours, taken as {WATTS} W), "
         f"some {hours * WATTS / 1000 * 400:.0f} g of CO2 at 400 g/kWh."
     )
 

@@ -49,7 +49,7 @@ class Preset:
     finetune_scale: float = 0.2
 
     def model_args(self, vocab_size: int) -> ModelArgs:
-        """The architecture: heads of 64, feed-forward layers of 8/3 the width in multiples of 64."""
+        """The architecture: heads of 64, feed-forward layers of 8/3 the width, rounded to 64."""
         return ModelArgs(
             hidden_size=self.hidden_size,
             num_hidden_layers=self.layers,

@@ -1,0 +1,108 @@
+"""From a run to a model directory with a card, and the scores that go into it."""
+
+import hashlib
+import json
+import math
+
+import pytest
+
+from corpus.shards import Encoded, write_shard
+from mlx_toy import model_directory
+from mlx_toy.engine import Engine
+from mlx_toy.errors import UserError
+from train import squad, stages
+from train.card import write_card
+from train.evaluate import bits_per_byte, question_figures, write_report
+from train.export import export
+from train.presets import Preset
+
+SIZE = Preset("tiny", 64, 1, 1, 400, 128, 32, 64, 64, 2, 2)
+
+
+@pytest.fixture
+def exported(tmp_path, tiny_tokenizer):
+    """A model directory from two short stages on a source that names its licence."""
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    checksum = hashlib.sha256(tiny_tokenizer.model_proto).hexdigest()
+    common = {"vocab_size": 400, "tokenizer_sha256": checksum, "licence": "CC-BY-SA-4.0"}
+    ids = [1, *tiny_tokenizer.encode("a small model reads a small book") * 3, 2]
+    for split in ("train", "valid"):
+        texts = (Encoded(ids, None, 96) for _ in range(40))
+        write_shard(tmp_path, texts, name="book", split=split, kind="text", **common)
+    talks = (Encoded(ids, [0] * 10 + [1] * (len(ids) - 10), 96) for _ in range(40))
+    write_shard(tmp_path, talks, name="talk", split="train", kind="conversation", **common)
+    about = {"licence": "CC-BY-SA-4.0", "attribution": "A. Writer", "upstream": "x", "sha256": ""}
+    mixture = {
+        "stages": {"pretrain": {"book": 1}, "decay": {"book": 1}, "finetune": {"talk": 1}},
+        "sources": {"book": about, "talk": about},
+    }
+    (tmp_path / "mixture.json").write_text(json.dumps(mixture))
+    base, chat = tmp_path / "base", tmp_path / "chat"
+    stages.pretrain(SIZE, tmp_path, tiny_tokenizer, base)
+    checkpoint = base / "checkpoints" / "step-00000002"
+    stages.finetune(SIZE, tmp_path, tiny_tokenizer, chat, checkpoint)
+    out = tmp_path / "model"
+    export(chat, tmp_path, tmp_path, out)
+    return out
+
+
+def test_exported_directory_loads_and_says_where_it_comes_from(exported):
+    model_directory.validate(exported)
+    lineage = json.loads((exported / "lineage.json").read_text())
+    assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune"]
+    assert lineage["stages"][0]["tokens"] == 2 * 64
+    assert lineage["sources"]["book"]["attribution"] == "A. Writer"
+    assert lineage["parameters"] > 0 and all(stage["flops"] > 0 for stage in lineage["stages"])
+
+
+def test_card_names_sources_licences_and_figures(exported):
+    write_report(
+        {"squad_dev_public.f1": 12.345, "bits_per_byte.stories_public": 1.5},
+        exported / "report.json",
+    )
+    card = write_card(exported, chat=True).read_text()
+    assert "A. Writer" in card and "CC-BY-SA-4.0" in card
+    assert "12.3" in card and "1.500" in card
+    assert card.startswith("---\nlanguage: en\nlicense: cc-by-sa-4.0")
+
+
+def test_card_of_a_foreign_directory_is_refused(tmp_path):
+    with pytest.raises(UserError, match="train export"):
+        write_card(tmp_path, chat=True)
+
+
+def test_bits_per_byte_of_an_untrained_model_is_that_of_chance(exported):
+    with Engine.load(exported) as engine:
+        text = "a small model reads a small book"
+        tokens = len(engine.tokenizer.encode(text))
+        chance = tokens * math.log2(400) / len(text)
+        assert bits_per_byte(engine, [text] * 3) == pytest.approx(chance, rel=0.25)
+
+
+def test_question_figures_count_refusals_and_quotes(exported):
+    context = "The mill stands in Orrin. It was built in 1702."
+    records = [
+        {"question": "When was the mill built?", "context": context, "answers": ["1702"]},
+        {"question": "Who sank the ship?", "context": context, "answers": []},
+    ]
+    with Engine.load(exported) as engine:
+        figures = question_figures(engine, records)
+    assert figures["answerable_questions"] == figures["unanswerable_questions"] == 1
+    assert all(0 <= value <= 100 for value in figures.values())
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "match", "overlap"),
+    [
+        ("the Main Building", ["Main Building"], 1.0, 1.0),
+        ("Paris, France.", ["paris france"], 1.0, 1.0),
+        ("in 1990", ["1990"], 0.0, 2 / 3),
+        ("blue", ["red", "dark blue"], 0.0, 2 / 3),
+        ("", ["x"], 0.0, 0.0),
+        ("", [], 1.0, 1.0),
+        ("a b b", ["b b c"], 0.0, 0.8),  # "a" is an article
+    ],
+)
+def test_squad_score_of_known_cases(answer, gold, match, overlap):
+    assert squad.exact_match(answer, gold) == match
+    assert squad.f1(answer, gold) == pytest.approx(overlap)
