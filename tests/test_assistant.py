@@ -1,0 +1,215 @@
+"""The assistant answers from documents with their place, says when it cannot, and chats."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from cli_fixtures import PAGES
+from cli_fixtures import QUESTION as NEAR
+from documents_fixtures import make_pdf
+from test_foreign import qwen_dir  # noqa: F401  (a fixture)
+
+from mlx_toy.assistant import MAX_MESSAGE, NOTHING_NEAR, Assistant, Update
+from mlx_toy.chat import NOT_IN_PASSAGES, Message
+from mlx_toy.errors import UserError
+from mlx_toy.sampling import Sampling
+from mlx_toy.settings import Settings
+
+FAR = "Which enzyme splits lactose in milk?"
+SHORT = Sampling(max_tokens=8, seed=1)
+
+
+@pytest.fixture(scope="module")
+def pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pdf(tmp_path_factory.mktemp("documents") / "brenn.pdf", PAGES)
+
+
+@pytest.fixture(scope="module")
+def assistant(
+    tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Assistant]:
+    library = tmp_path_factory.mktemp("library")
+    assistant = Assistant.load(Settings(model=str(tiny_model_dir), library=str(library)))
+    yield assistant
+    assistant.close()
+
+
+@pytest.fixture(scope="module")
+def foreign(request: pytest.FixtureRequest) -> Iterator[Assistant]:
+    """With a chat model that is not ours."""
+    model = str(request.getfixturevalue("qwen_dir"))
+    assistant = Assistant(Settings(model=model, library="memory://"))
+    yield assistant
+    assistant.close()
+
+
+def user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def updates_of(updates: Iterator[Update]) -> list[Update]:
+    """All updates; only the last is done, and each text continues the one before."""
+    found = list(updates)
+    assert [update.done for update in found] == [False] * (len(found) - 1) + [True]
+    for before, after in pairwise(found[:-1]):
+        assert after.text.startswith(before.text)
+    return found
+
+
+def check_source(update: Update) -> None:
+    """The cited passage carries the answer's place and its sentence, and no other does."""
+    [cited] = [source for source in update.sources if source.quote is not None]
+    text = cited.hit.text
+    assert cited.start is not None and text[cited.start : cited.end].strip()
+    at = text.index(cited.quote)
+    assert at <= cited.start < at + len(cited.quote)
+
+
+def test_an_answer_from_a_pdf_names_its_document_and_page(assistant: Assistant, pdf: Path) -> None:
+    stored = assistant.add_document("pdf", pdf)
+    assert (stored.name, stored.pages, stored.already) == ("brenn.pdf", 2, False)
+    updates = updates_of(assistant.reply("pdf", [user(NEAR)]))
+    last = updates[-1]
+    first = last.sources[0]
+    assert (first.number, first.hit.document, first.hit.page) == (1, "brenn.pdf", 1)
+    assert all(update.sources for update in updates)
+    assert last.stats is not None and last.stats.tokens > 0
+    if last.abstained:
+        assert last.text == NOT_IN_PASSAGES
+    else:
+        check_source(last)
+        [cited] = [source for source in last.sources if source.quote]
+        words = " ".join(cited.hit.text[cited.start : cited.end].split())
+        assert last.text == f"{words} [{cited.number}]"
+
+
+def test_when_nothing_is_near_the_model_is_not_asked(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("far", pdf)
+    [update] = assistant.reply("far", [user(FAR)])
+    assert (update.text, update.done, update.abstained) == (NOTHING_NEAR, True, True)
+    assert update.stats is None
+
+
+def test_without_documents_it_chats(assistant: Assistant) -> None:
+    for workspace in (None, "empty"):
+        last = updates_of(assistant.reply(workspace, [user("Hello.")], SHORT))[-1]
+        assert last.sources == [] and not last.abstained
+        assert last.stats is not None and last.stats.finish in ("stop", "length")
+
+
+def test_the_same_seed_gives_the_same_reply(assistant: Assistant) -> None:
+    first, second = (list(assistant.reply(None, [user("Hello.")], SHORT))[-1] for _ in range(2))
+    assert first.text == second.text
+
+
+def test_a_removed_document_is_not_found_again(assistant: Assistant, pdf: Path) -> None:
+    stored = assistant.add_document("gone", pdf)
+    assert assistant.search("gone", NEAR)
+    assert assistant.remove("gone", stored.id)
+    assert assistant.documents("gone") == [] and assistant.search("gone", NEAR) == []
+    assert not assistant.remove("gone", stored.id)
+    assert list(assistant.reply("gone", [user(NEAR)], SHORT))[-1].sources == []
+
+
+def test_the_same_content_is_stored_once(assistant: Assistant, pdf: Path, tmp_path: Path) -> None:
+    first = assistant.add_document("twice", pdf)
+    again = assistant.add_document("twice", make_pdf(tmp_path / "copy.pdf", PAGES))
+    assert again.already and (again.id, again.name) == (first.id, "brenn.pdf")
+    assert len(assistant.documents("twice")) == 1
+
+
+def test_workspaces_do_not_see_each_other(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("mine", pdf)
+    assert assistant.documents("yours") == [] and assistant.search("yours", NEAR) == []
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_an_empty_message_is_refused(assistant: Assistant, text: str) -> None:
+    with pytest.raises(UserError, match="message is empty"):
+        next(assistant.reply(None, [user(text)]))
+    with pytest.raises(UserError, match="message is empty"):
+        assistant.search("pdf", text)
+    with pytest.raises(UserError, match="nothing to continue"):
+        next(assistant.complete(text))
+
+
+def test_a_message_of_a_megabyte_is_refused(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("long", pdf)
+    for workspace in (None, "long"):
+        with pytest.raises(UserError, match=r"1,000,000 characters, at most 8,000"):
+            next(assistant.reply(workspace, [user("a" * 1_000_000)]))
+    with pytest.raises(UserError, match="1,000,000 characters"):
+        assistant.answer("a" * 1_000_000, PAGES)
+
+
+def test_a_message_that_alone_fills_the_context_is_refused(assistant: Assistant, pdf: Path) -> None:
+    question = "brenn lighthouse " * (MAX_MESSAGE // 17)
+    assistant.add_document("full", pdf)
+    for workspace in (None, "full"):
+        with pytest.raises(UserError, match="make it shorter"):
+            list(assistant.reply(workspace, [user(question)]))
+
+
+def test_broken_characters_do_no_harm(assistant: Assistant, foreign: Assistant) -> None:
+    for one in (assistant, foreign):
+        assert list(one.reply(None, [user("a \ud800 b")], SHORT))[-1].done
+        assert list(one.complete("a \ud800 b", SHORT))[-1].done
+
+
+def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) -> None:
+    messages: list[Message] = []
+    for number in range(30):
+        messages += [
+            user(f"Question {number}?"),
+            {"role": "assistant", "content": f"It is {number}"},
+        ]
+    messages.append(user("And the last?"))
+    last = list(assistant.reply(None, messages, SHORT))[-1]
+    room = assistant.engine.context_length - SHORT.max_tokens
+    assert last.dropped > 0 and messages[last.dropped]["role"] == "user"
+    assert last.stats is not None
+    assert (
+        last.stats.prompt_tokens == len(assistant.engine.render(messages[last.dropped :])) <= room
+    )
+    assert len(assistant.engine.render(messages[last.dropped - 2 :])) > room
+
+
+def test_a_text_is_continued(assistant: Assistant) -> None:
+    last = updates_of(assistant.complete("Once upon a time", SHORT))[-1]
+    assert last.text and last.stats is not None and last.stats.tokens <= 8
+    assert list(assistant.complete("word " * 50_000, SHORT))[-1].done  # its end is what counts
+    with pytest.raises(UserError, match="leaves no room"):
+        next(assistant.complete("Once", Sampling(max_tokens=2000)))
+
+
+@pytest.mark.parametrize("kind", ["assistant", "foreign"])
+@pytest.mark.parametrize("repeat", [1, 40])
+def test_an_answer_stands_verbatim_in_a_passage(
+    request: pytest.FixtureRequest, kind: str, repeat: int
+) -> None:
+    assistant: Assistant = request.getfixturevalue(kind)
+    passages = [page + "\nSheep graze on the island." * repeat for page in PAGES]
+    answer = assistant.answer(NEAR, passages)
+    if answer.abstained:
+        assert (answer.span, answer.quote, answer.citations) == (None, None, [])
+        return
+    [number] = answer.citations
+    assert answer.span and answer.span in passages[number - 1]
+    assert answer.quote and answer.quote in passages[number - 1]
+    assert passages[number - 1][answer.start : answer.end] == answer.span
+
+
+def test_there_is_no_answer_without_passages(assistant: Assistant) -> None:
+    for passages in ([], [""], [" \n"]):
+        with pytest.raises(UserError, match="no passages"):
+            assistant.answer(NEAR, passages)
+
+
+def test_a_model_of_others_answers_from_documents_too(foreign: Assistant, pdf: Path) -> None:
+    foreign.add_document("pdf", pdf)
+    last = updates_of(foreign.reply("pdf", [user(NEAR)]))[-1]
+    assert last.sources[0].hit.page == 1
+    if not last.abstained:
+        check_source(last)
+    assert updates_of(foreign.reply(None, [user("Hello.")], SHORT))[-1].done
