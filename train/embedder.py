@@ -10,7 +10,7 @@ source and of a few groups, so most negatives are from the same article: that is
 looks like. The rows begin as random directions and the gains as inverse document frequencies, so
 the untrained network already compares texts as tf-idf does, and training improves on that.
 
-An interrupted run writes nothing; a finished one replaces the directory whole.
+An interrupted run leaves the directory as it was; a finished one replaces it whole.
 """
 
 import argparse

@@ -8,7 +8,7 @@ largest that keeps `KEPT` of the own questions.
 import json
 import math
 import os
-import tempfile
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +100,20 @@ def write_directory(
 ) -> str:
     """Calibrate, measure, and replace `out` whole; returns the table.
 
-    Everything is written to a directory beside it first, so `out` is never half-written.
+    The weights are first saved beside it, so `out` is never half-written, and a failure while
+    measuring does not lose what was trained: it stays in `out` + ".unmeasured".
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".embedder-") as folder:
-        staged = Path(folder) / "new"
-        staged.mkdir()
-        save_embedder(model, tokenizer, 0.0, staged)
-        calibration = calibrate(load_embedder(staged), held_out[THRESHOLD_SOURCE])
-        save_embedder(model, tokenizer, calibration["threshold"], staged)
-        table = write_figures(staged, held_out, data, {**facts, "calibration": calibration})
-        replace_directory(out, staged, Path(folder) / "old")
+    staged = out.with_name(out.name + ".unmeasured")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    save_embedder(model, tokenizer, 0.0, staged)
+    calibration = calibrate(load_embedder(staged), held_out[THRESHOLD_SOURCE])
+    save_embedder(model, tokenizer, calibration["threshold"], staged)
+    table = write_figures(staged, held_out, data, {**facts, "calibration": calibration})
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    replace_directory(out, staged, old)
+    shutil.rmtree(old, ignore_errors=True)
     return table
 
 
