@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from corpus.catalog import STAGES, Source
-from corpus.conversations import chat_messages, context_questions
+from corpus.conversations import ContextRecipe, chat_messages, context_questions
 from corpus.readers import read_source
-from corpus.shards import Encoded, Header, write_shard
+from corpus.shards import Encoded, Header, finished_shard, write_shard
 from mlx_toy.chat import Message, render
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
@@ -83,6 +83,8 @@ def write_shards(
 ) -> list[Header]:
     """Write the training and validation shards of every used source, and the mixture.
 
+    A shard that is there already, made from the same, is kept: an interrupted build continues.
+
     Args:
         sources: the catalogue.
         data: directory with the sources.
@@ -98,7 +100,11 @@ def write_shards(
     checksum = hashlib.sha256(tokenizer.model_proto).hexdigest()
     headers: list[Header] = []
     for source in filter(used, sources):
+        made_from = _made_from(source, data, checksum, max_tokens)
         for split in ("valid", "train"):
+            if kept := finished_shard(out, source.shard_name, split, made_from):
+                headers.append(kept)
+                continue
             records = _limit(_encode(source, data, tokenizer, split), max_tokens)
             header = write_shard(
                 out,
@@ -109,6 +115,7 @@ def write_shards(
                 vocab_size=tokenizer.vocab_size,
                 tokenizer_sha256=checksum,
                 licence=source.licence,
+                made_from=made_from,
             )
             if header:
                 headers.append(header)
@@ -119,6 +126,17 @@ def write_shards(
                 )
     _write_mixture(sources, headers, tokenizer_dir / FILE_NAME, out)
     return headers
+
+
+def _made_from(source: Source, data: Path, tokenizer: str, max_tokens: int) -> str:
+    """Checksum of what decides a shard: the source, how it is dressed, the tokenizer, the limit."""
+    digest = hashlib.sha256(f"{source.sha256} {tokenizer} {max_tokens}".encode())
+    if source.kind == "question":
+        digest.update(repr(ContextRecipe()).encode())
+    if source.ours:
+        for file in sorted(source.path(data).glob("*.jsonl")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _write_mixture(

@@ -40,6 +40,7 @@ class Header:
         tokenizer_sha256: checksum of the tokenizer's file.
         sha256: checksum of the ids.
         licence: of the source.
+        made_from: checksum of everything that decides the shard's content.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Header:
     tokenizer_sha256: str
     sha256: str
     licence: str
+    made_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def write_shard(
     vocab_size: int,
     tokenizer_sha256: str,
     licence: str,
+    made_from: str = "",
 ) -> Header | None:
     """Write one shard; its header comes last and atomically.
 
@@ -85,6 +88,7 @@ def write_shard(
         vocab_size: of the tokenizer, at most 65,536.
         tokenizer_sha256: checksum of the tokenizer's file.
         licence: of the source.
+        made_from: checksum of everything that decides the shard's content.
 
     Returns:
         The header; None, and no files, when there are no records.
@@ -125,6 +129,7 @@ def write_shard(
         tokenizer_sha256=tokenizer_sha256,
         sha256=digest.hexdigest(),
         licence=licence,
+        made_from=made_from,
     )
     partial = header_path.with_suffix(".partial")
     partial.write_text(
@@ -132,6 +137,18 @@ def write_shard(
     )
     os.replace(partial, header_path)
     return header
+
+
+def finished_shard(folder: Path, name: str, split: str, made_from: str) -> Header | None:
+    """The header of a shard that is there already and made from the same; else None."""
+    try:
+        header = json.loads((folder / f"{name}.{split}.json").read_text())
+    except (OSError, ValueError):
+        return None
+    same = (header.pop("format", None), header.pop("version", None)) == (FORMAT, VERSION)
+    if not same or header.get("made_from") != made_from:
+        return None
+    return Header(**header)
 
 
 def _sync(file: BinaryIO) -> None:

@@ -199,3 +199,15 @@ def test_our_own_dialogues_follow_their_guide():
                     assert words in passages[int(number) - 1], record["id"]
         count += 1
     assert count > 500
+
+
+def test_second_build_keeps_finished_shards(data, sources, tiny_tokenizer, tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
+    out = tmp_path / "shards"
+    first = write_shards(sources, data, tmp_path, out, 10**9)
+    made = (out / "base-text.train.bin").stat().st_mtime_ns
+    (out / "chat-hello.train.json").unlink()  # as if the build had been interrupted here
+    second = write_shards(sources, data, tmp_path, out, 10**9)
+    assert first == second
+    assert (out / "base-text.train.bin").stat().st_mtime_ns == made
+    assert (out / "chat-hello.train.json").is_file()
