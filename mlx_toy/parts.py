@@ -1,12 +1,13 @@
-"""The parts of an assistant, each loaded when it is first used.
+"""The parts of an assistant, each loaded once, when it is first used.
 
-Why: the app needs all of them, while a command such as `list` needs only the library and `score`
+Why: the app needs all of them, while a command such as `list` needs only the library and `complete`
 only a model; importing what they build on takes seconds each.
 """
 
+import threading
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import Engine
@@ -17,10 +18,11 @@ from mlx_toy.settings import Settings
 from mlx_toy.tokenizer import Tokenizer
 
 BUNDLED_BASE = BUNDLED.with_name("base")
+_T = TypeVar("_T")
 
 
 class Parts:
-    """Models, retriever and library that the settings name.
+    """Models, retriever and library that the settings name; any thread may use them.
 
     Every attribute may raise a `UserError` when it is first used: what it names is missing, broken,
     or does not fit the others.
@@ -31,45 +33,63 @@ class Parts:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self._loaded: dict[str, Any] = {}
+        self._lock = threading.RLock()  # the library loads the embedder
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """The model that answers and chats."""
-        return Engine.load(self.settings.model)
+        return self._once("engine", lambda: Engine.load(self.settings.model))
 
-    @cached_property
+    @property
     def base_engine(self) -> Engine:
         """The model that completes text: a model that was asked for by name does so itself."""
         if self.settings.model and not self.settings.base_model:
             return self.engine
-        return Engine.load(self.settings.base_model or BUNDLED_BASE)
+        name = self.settings.base_model or BUNDLED_BASE
+        return self._once("base_engine", lambda: Engine.load(name))
 
-    @cached_property
+    @property
     def embedder(self) -> Embedder:
         """What turns questions and passages into vectors."""
-        return load_embedder(self.settings.embedder)
+        return self._once("embedder", lambda: load_embedder(self.settings.embedder))
 
-    @cached_property
+    @property
     def library(self) -> Library:
         """The documents."""
-        embedder = self.embedder
-        return Library(self.settings.library, embedder.fingerprint, embedder.dimensions)
 
-    @cached_property
+        def open_library() -> Library:
+            embedder = self.embedder
+            return Library(self.settings.library, embedder.fingerprint, embedder.dimensions)
+
+        return self._once("library", open_library)
+
+    @property
     def count_tokens(self) -> Callable[[str], int]:
         """Length of a text as the answering model counts; ours need not be loaded for that."""
-        path = Path(self.settings.model).expanduser() if self.settings.model else BUNDLED
-        light = "engine" not in vars(self) and is_ours(path)
-        tokenizer = Tokenizer.load(path) if light else self.engine.tokenizer
-        return lambda text: len(tokenizer.encode(text))
+
+        def make() -> Callable[[str], int]:
+            path = Path(self.settings.model).expanduser() if self.settings.model else BUNDLED
+            light = "engine" not in self._loaded and is_ours(path)
+            tokenizer = Tokenizer.load(path) if light else self.engine.tokenizer
+            return lambda text: len(tokenizer.encode(text))
+
+        return self._once("count_tokens", make)
 
     def load(self) -> None:
         """Load all of them."""
-        for name in ("library", "engine", "base_engine", "count_tokens"):
-            getattr(self, name)
+        _ = self.library, self.engine, self.base_engine, self.count_tokens
 
     def close(self) -> None:
         """Close what was loaded."""
-        for name in ("engine", "base_engine", "library"):
-            if name in vars(self):
-                getattr(self, name).close()
+        with self._lock:
+            for name in ("engine", "base_engine", "library"):
+                if name in self._loaded:
+                    self._loaded[name].close()
+
+    def _once(self, name: str, load: Callable[[], _T]) -> _T:
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = load()
+            part: _T = self._loaded[name]
+            return part

@@ -1,6 +1,7 @@
 """The assistant answers from documents with their place, says when it cannot, and chats."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,6 +97,14 @@ def test_without_documents_it_chats(assistant: Assistant) -> None:
         last = updates_of(assistant.reply(workspace, [user("Hello.")], SHORT))[-1]
         assert last.sources == [] and not last.abstained
         assert last.stats is not None and last.stats.finish in ("stop", "length")
+
+
+def test_threads_that_use_a_part_first_share_it(tiny_model_dir: Path) -> None:
+    assistant = Assistant(Settings(model=str(tiny_model_dir), library="memory://"))
+    with ThreadPoolExecutor(8) as pool:
+        engines = list(pool.map(lambda _: assistant.engine, range(8)))
+    assistant.close()
+    assert len(set(map(id, engines))) == 1
 
 
 def test_the_same_seed_gives_the_same_reply(assistant: Assistant) -> None:
