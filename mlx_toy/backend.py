@@ -54,12 +54,13 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def _package_folder(name: str) -> Path | None:
-    """Folder of an installed package, without importing it."""
+def _package_folders(name: str) -> list[Path]:
+    """Folders of an installed package, without importing it.
+
+    A namespace package, as `mlx` is, may have several: any folder of that name on the path counts.
+    """
     spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))
+    return [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
 
 
 def _load_fortran_runtime() -> None:
@@ -69,13 +70,10 @@ def _load_fortran_runtime() -> None:
     the process by its soname, so a temporary copy with the standard soname written over the
     mangled one (shorter, padded with zeros) is all that is needed; it can go once it is loaded.
     """
-    mlx_folder = _package_folder("mlx")
-    if mlx_folder is None:
-        return
-    bundled = mlx_folder.parent / "mlx_cpu.libs"
-    for quadmath in bundled.glob("libquadmath-*.so*"):
+    bundled = [folder.parent / "mlx_cpu.libs" for folder in _package_folders("mlx")]
+    for quadmath in (file for folder in bundled for file in folder.glob("libquadmath-*.so*")):
         ctypes.CDLL(str(quadmath), mode=ctypes.RTLD_GLOBAL)
-    for fortran in bundled.glob("libgfortran-*.so.5*"):
+    for fortran in (file for folder in bundled for file in folder.glob("libgfortran-*.so.5*")):
         mangled = fortran.name.encode() + b"\0"
         standard = b"libgfortran.so.5".ljust(len(mangled), b"\0")
         with tempfile.TemporaryDirectory() as folder:
@@ -86,8 +84,8 @@ def _load_fortran_runtime() -> None:
 
 def _openblas_from_wheel() -> str | None:
     """Load OpenBLAS from the `ngsolve-openblas` package; None when that is not possible."""
-    folder = _package_folder("ngsolve_openblas")
-    for library in sorted(folder.glob("libopenblas*.so*")) if folder else ():
+    folders = _package_folders("ngsolve_openblas")
+    for library in (file for folder in folders for file in sorted(folder.glob("libopenblas*.so*"))):
         for prepare_runtime in (lambda: None, _load_fortran_runtime):
             try:
                 prepare_runtime()
@@ -148,9 +146,7 @@ def _processor_name() -> str:
 def _prepare() -> BackendInfo:
     """Make the process ready for MLX; called once, when this module is imported."""
     threads = int(os.environ.get("OPENBLAS_NUM_THREADS") or cpu_count())
-    has_cuda = (
-        _package_folder("mlx") is not None and importlib.util.find_spec("mlx_cuda") is not None
-    )
+    has_cuda = importlib.util.find_spec("mlx_cuda") is not None
     blas, warning = None, None
     if sys.platform == "linux" and not has_cuda:
         blas, warning = _prepare_linux_cpu(threads)

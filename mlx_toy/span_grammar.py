@@ -19,6 +19,7 @@ from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.tokenizer import Tokenizer
 
 MAX_SPAN_BYTES = 120  # about twenty words: an answer, not a retelling
+_CLOSING = '%°"”’)'  # marks that may end an answer; a comma or a full stop is left out
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class SpanGrammar:
 
     def __init__(self, tokenizer: Tokenizer, regions: Sequence[Region], may_refuse: bool = True):
         self._tokenizer = tokenizer
+        self._limits: dict[tuple[int, int], int] = {}
         self._regions = regions
         self._bytes = [region.text.encode() for region in regions]
         self._characters = [_byte_starts(region.text) for region in regions]
@@ -128,6 +130,8 @@ class SpanGrammar:
             if not states:
                 states = before
                 break
+        if any(state.region < 0 and self._complete(state) for state in states):
+            return None
         copied = [state for state in states if state.region >= 0 and state.position > state.start]
         if not copied:
             return None
@@ -149,12 +153,22 @@ class SpanGrammar:
         if state.tail >= 0:
             return [tail[state.tail :]]
         text = self._bytes[state.region]
-        rest = [text[state.position : state.start + MAX_SPAN_BYTES]]
-        if not rest[0]:
-            rest = []
+        rest = []
+        if state.position < (limit := self._limit(state.region, state.start)):
+            rest.append(text[state.position : limit])
         if state.position > state.start and self._ends_word(state.region, state.position):
             rest.append(tail)
         return rest
+
+    def _limit(self, region: int, start: int) -> int:
+        """Where the longest span from `start` ends: at a word's end, within `MAX_SPAN_BYTES`."""
+        if (region, start) not in self._limits:
+            size = len(self._bytes[region])
+            limit = min(size, start + MAX_SPAN_BYTES)
+            while limit > start and not self._ends_word(region, limit):
+                limit -= 1
+            self._limits[region, start] = limit if limit > start else size
+        return self._limits[region, start]
 
     def _is_tail(self, state: _State, rest: bytes) -> bool:
         return rest is self._tails[state.region]
@@ -181,8 +195,10 @@ class SpanGrammar:
         if position < len(at) and at[position] == at[position - 1]:
             return False
         last = text[at[position - 1]]
-        following = text[at[position]] if position < len(at) else " "
-        return not last.isspace() and not (last.isalnum() and following.isalnum())
+        if position == len(at):
+            return True  # whatever a sentence ends with, an answer may end there
+        following = text[at[position]]
+        return (last.isalnum() and not following.isalnum()) or last in _CLOSING
 
 
 class SpanProcessor:
