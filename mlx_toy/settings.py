@@ -14,6 +14,7 @@ from typing import Any
 from mlx_toy.errors import UserError
 
 PREFIX = "MLX_TOY_"
+OWN_WORKSPACE = "default"  # of the one person whose computer this is
 
 
 def on_space() -> bool:

@@ -14,8 +14,7 @@ from mlx_toy.chat import Message
 from mlx_toy.cli import FAILED
 from mlx_toy.errors import UserError
 from mlx_toy.output import note, reply_as_json, show, show_json, show_sources, stream_text
-from mlx_toy.settings import Settings
-from mlx_toy.ui.visitors import OWN_WORKSPACE
+from mlx_toy.settings import OWN_WORKSPACE, Settings
 
 
 def chat(options: Namespace, settings: Settings) -> int:

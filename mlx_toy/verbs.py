@@ -23,8 +23,7 @@ from mlx_toy.output import (
     stream_text,
 )
 from mlx_toy.rows import StoredDocument
-from mlx_toy.settings import Settings
-from mlx_toy.ui.visitors import OWN_WORKSPACE
+from mlx_toy.settings import OWN_WORKSPACE, Settings
 
 MOST_TEXT = 2**24  # bytes read from standard input: far more than any model here reads
 ID_SHOWN = 8  # characters of a document's id, enough to tell documents apart

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 
 from mlx_toy.errors import UserError
+from mlx_toy.settings import OWN_WORKSPACE
 
-OWN_WORKSPACE = "default"
 SECRET_BYTES = 32
 MAX_AGE_S = 24 * 3600.0  # a visitor who was not seen for so long is forgotten, documents and all
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # what token_urlsafe makes of 32 bytes
@@ -55,6 +55,10 @@ class Visitors:
         if not self.shared:
             return ""
         return kept if isinstance(kept, str) and is_secret(kept) else new_secret()
+
+    def knows(self, secret: object) -> bool:
+        """Whether a request that carries this may use a workspace."""
+        return not self.shared or is_secret(secret)
 
     def workspace(self, secret: object) -> str:
         """The workspace that a request may use.
