@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlx_toy.assistant import MAX_MESSAGE, Update
+from mlx_toy.chat import Message
 from mlx_toy.errors import UserError
 from mlx_toy.rows import StoredDocument
 from mlx_toy.ui.conversation import Turn, answer_turn, note_turn, to_messages, user_turn
@@ -87,16 +88,20 @@ def send(loading: Loading, request: Request) -> Iterator[View]:
 
 def _add(loading: Loading, request: Request) -> Iterator[View]:
     """The files into the library; what became of each stays in the conversation."""
-    history = list(request.history)
     paths = [Path(path) for path in request.files]
+    attached = note_turn("\n".join(f"Attached: {path.name}" for path in paths), role="user")
+    history = [*request.history, attached]
+    lines: list[str] = []
     for path in paths:
-        yield View([*history, note_turn(f"Reading {path.name}…")], box="")
+        reading = "\n".join([*lines, f"Reading {path.name}…"])
+        yield View([*history, note_turn(reading)], box="")
         assistant = loading.get(request.stopped)
         upload = add_file(assistant, request.workspace, path)
-        history.append(note_turn(upload.line))
+        lines.append(upload.line)
         warnings = [upload.line] if upload.failed else []
         documents = assistant.documents(request.workspace)
-        yield View(list(history), documents=documents, warnings=warnings)
+        shown = [*history, note_turn("\n".join(lines))]
+        yield View(shown, documents=documents, warnings=warnings)
         if request.stopped():
             break
 
@@ -112,15 +117,23 @@ def _answer(loading: Loading, request: Request, history: list[Turn]) -> Iterator
         yield View(asked, box="")
     assistant = loading.get(request.stopped)
     workspace = request.workspace if request.use_documents else None
-    updates = assistant.reply(workspace, to_messages(asked))
+    question: Message = {"role": "user", "content": request.text}
+    updates = assistant.reply(workspace, [*to_messages(history), question])
     for update, last in frames(updates, request.stopped):
         if not last:
             yield View([*asked, answer_turn(update.text)])
             continue
-        figures = _figures(update)
-        answer = answer_turn(update.text, figures) if update.text.strip() else _silence(update)
+        answer = _finished(update)
         sources = sources_html(update.sources, update.abstained) if update.sources else ""
         yield View([*asked, answer], busy=False, sources=sources)
+
+
+def _finished(update: Update) -> Turn:
+    """An answer with the line below it; silence is no answer."""
+    figures = _figures(update)
+    if update.text.strip():
+        return answer_turn(update.text, figures)
+    return note_turn("The model had nothing to say." if update.done else "Stopped.", figures)
 
 
 def _figures(update: Update) -> str:
@@ -128,9 +141,6 @@ def _figures(update: Update) -> str:
     parts = [cited_line(update.sources), stats_line(update.stats, update.dropped)]
     if not update.done:
         parts.append("stopped")
+    if update.abstained and update.stats is None:
+        parts.append("Untick “Use my documents” to ask the model itself.")
     return " · ".join(part for part in parts if part)
-
-
-def _silence(update: Update) -> Turn:
-    """What stands for an answer without a word."""
-    return note_turn("The model had nothing to say." if update.done else "Stopped.")

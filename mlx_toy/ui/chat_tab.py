@@ -8,6 +8,7 @@ import gradio as gr
 from mlx_toy.errors import UserError
 from mlx_toy.ui.chat import Request, View, send
 from mlx_toy.ui.conversation import Turn, before_last_question
+from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import as_text, sentence
 from mlx_toy.ui.stops import Stops
@@ -20,8 +21,6 @@ NO_DOCUMENTS = "None yet. Drop a PDF, Markdown or text file into the message box
 WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 
 Rows = list[tuple[str, str, str]]  # id, name and size of each document
 
@@ -53,13 +52,15 @@ class ChatTab:
         self._connect()
 
     def refresh(self, secret: str) -> Rows:
-        """The visitor's documents, once the library is open."""
-        if self._loading.status().state != "ready":
-            return []
+        """The visitor's documents; the assistant must be ready."""
         assistant = self._loading.get()
-        for expired in self._visitors.expired():
-            assistant.library.drop_workspace(expired)
-        return _rows(assistant.documents(self._visitors.workspace(secret)))
+        try:
+            for expired in self._visitors.expired():
+                assistant.library.drop_workspace(expired)
+            return _rows(assistant.documents(self._visitors.workspace(secret)))
+        except UserError as error:
+            warn(sentence(error))
+            return []
 
     # --- layout -----------------------------------------------------------------------------------
 
@@ -109,16 +110,17 @@ class ChatTab:
             gr.HTML(shown, padding=False, min_width=0)
             button = gr.Button("Remove", size="sm", scale=0, min_width=80)
 
-        def remove(secret: str) -> Rows:
+        def remove(secret: str) -> tuple[Rows, str, dict[int, str]]:
+            """Its passages leave the page, too."""
             try:
-                workspace = self._visitors.workspace(secret)
-                self._loading.get().remove(workspace, document_id)
-                gr.Info(f"{name} was removed.")
+                self._loading.get().remove(self._visitors.workspace(secret), document_id)
+                gr.Info(f"{as_text(name)} was removed.")
             except UserError as error:
-                gr.Warning(sentence(error))
-            return self.refresh(secret)
+                warn(sentence(error))
+            return self.refresh(secret), NO_SOURCES, {}
 
-        button.click(remove, [self._secret], [self.documents], **PRIVATE)
+        page = [self.documents, self._sources, self._shown_sources]
+        button.click(remove, [self._secret], page, **PRIVATE)
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ class ChatTab:
         try:
             workspace = self._visitors.workspace(secret)
         except UserError as error:
-            gr.Warning(sentence(error))
+            warn(sentence(error))
             return
         with self._stops.watch(request.session_hash or "") as flag:
             asked = Request(text, files, history, workspace, use_documents, flag.is_set)
@@ -194,7 +196,7 @@ class ChatTab:
     def _outputs(self, view: View, shown: dict[int, str]) -> tuple[Any, ...]:
         """A view as new values of the chat, the box, the sources and the documents."""
         for warning in view.warnings:
-            gr.Warning(warning)
+            warn(warning)
         box: dict[str, Any] = {"submit_btn": not view.busy, "stop_btn": view.busy}
         if view.box is not None:
             box["value"] = {"text": view.box, "files": []}

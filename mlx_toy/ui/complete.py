@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mlx_toy.assistant import Update
-from mlx_toy.engine import Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.settings import Settings
 from mlx_toy.ui.frames import frames
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import as_text, sentence, stats_line
@@ -30,23 +28,19 @@ class Continuation:
     warning: str | None = None
 
 
-def sampling_of(settings: Settings, temperature: float, max_tokens: int) -> Sampling:
-    """How to sample, with the two dials of the page."""
-    sampling = Sampling(
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        repetition_penalty=settings.repetition_penalty,
-    )
-    return replace(sampling, temperature=temperature, max_tokens=max_tokens)
-
-
 def continue_text(
-    loading: Loading, text: str, sampling: Sampling, stopped: Callable[[], bool]
+    loading: Loading,
+    text: str,
+    temperature: float,
+    max_tokens: int,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Continuation]:
-    """Continue a text with the base model."""
+    """Continue a text with the base model, with the two dials of the page."""
     try:
         yield Continuation(None)
-        updates = loading.get(stopped).complete(text, sampling)
+        assistant = loading.get(stopped)
+        dials = replace(assistant.sampling(), temperature=temperature, max_tokens=max_tokens)
+        updates = assistant.complete(text, dials)
         for update, last in frames(updates, stopped):
             html = continuation_html(text, update.text)
             yield Continuation(html, _figures(update) if last else "", busy=not last)

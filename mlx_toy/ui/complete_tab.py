@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from mlx_toy.settings import Settings
-from mlx_toy.ui.chat_tab import AT_ONCE, PRIVATE
-from mlx_toy.ui.complete import Continuation, continue_text, sampling_of
+from mlx_toy.ui.complete import Continuation, continue_text
+from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.stops import Stops
 
@@ -29,7 +29,7 @@ class CompleteTab:
     """
 
     def __init__(self, loading: Loading, settings: Settings, stops: Stops) -> None:
-        self._loading, self._settings, self._stops = loading, settings, stops
+        self._loading, self._stops = loading, stops
         gr.HTML(
             '<p class="lead">Before it learned to chat, the model learned to go on with a text. '
             "Give it a beginning.</p>",
@@ -62,7 +62,7 @@ class CompleteTab:
                     self._go = gr.Button("Continue", variant="primary", elem_id="continue")
                     self._halt = gr.Button("Stop", visible=False, elem_id="stop-continuing")
         self._output = gr.HTML("", elem_id="continuation", padding=False)
-        self._figures = gr.HTML("", elem_classes="figures", padding=False)
+        self._figures = gr.HTML("", elem_id="continuation-figures", padding=False)
         given = [self._text, self._temperature, self._length]
         page = [self._output, self._figures, self._go, self._halt]
         self._go.click(self._run, given, page, **PRIVATE)
@@ -71,14 +71,14 @@ class CompleteTab:
     def _run(
         self, text: str, temperature: float, length: float, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        sampling = sampling_of(self._settings, float(temperature), int(length))
+        dials = float(temperature), int(length)
         with self._stops.watch(request.session_hash or "") as flag:
-            for step in continue_text(self._loading, text or "", sampling, flag.is_set):
+            for step in continue_text(self._loading, text or "", *dials, flag.is_set):
                 yield self._outputs(step)
 
     def _outputs(self, step: Continuation) -> tuple[Any, ...]:
         if step.warning:
-            gr.Warning(step.warning)
+            warn(step.warning)
         html = gr.skip() if step.html is None else step.html
         return html, step.figures, gr.update(visible=not step.busy), gr.update(visible=step.busy)
 

@@ -2,8 +2,8 @@
 
 The page holds a list of turns and sends all of it back with every request, in Gradio's message
 format. An answer has two blocks: its text, and a line of figures. A note ("notes.md was added")
-looks like an answer but is not part of the conversation that the model sees. Everything that comes
-back from a browser may be forged, so only the roles and the text that belong to a chat are taken.
+looks like a message but is no part of what the model sees. Everything that comes back from a
+browser may be forged, so only the roles and the text that belong to a chat are taken.
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ def answer_turn(text: str, figures: str = "") -> Turn:
     return {"role": "assistant", "content": blocks}
 
 
-def note_turn(text: str) -> Turn:
-    """Something that the app, not the model, says."""
-    return {"role": "assistant", "content": [_block(text)], "metadata": dict(NOTE)}
+def note_turn(text: str, figures: str = "", role: str = "assistant") -> Turn:
+    """Something that is shown in the conversation and no part of it."""
+    return {**answer_turn(text, figures), "role": role, "metadata": dict(NOTE)}
 
 
 def is_note(turn: Turn) -> bool:
-    """Whether the app said it."""
+    """Whether it is no part of the conversation."""
     return (turn.get("metadata") or {}).get("id") == NOTE["id"]
 
 
@@ -65,7 +65,7 @@ def to_messages(history: Sequence[Turn]) -> list[Message]:
 def before_last_question(history: Sequence[Turn]) -> tuple[list[Turn], str]:
     """The conversation up to the user's last turn, and what that turn said ("" if none did)."""
     for index in range(len(history) - 1, -1, -1):
-        if history[index].get("role") == "user":
+        if history[index].get("role") == "user" and not is_note(history[index]):
             return list(history[:index]), text_of(history[index])
     return list(history), ""
 

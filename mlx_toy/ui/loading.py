@@ -3,6 +3,7 @@
 The page asks for `status` until it is settled. A request that comes too early waits in `get`.
 """
 
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -79,6 +80,7 @@ class Loading:
             self._status = Status("ready", _ready_line(self._assistant))
         except UserError as error:
             self._status = Status("failed", sentence(error))
+            print(f"mlx-toy: {self._status.line}", file=sys.stderr, flush=True)
         except Exception as error:  # a bug, or no memory: the page must say so and not wait forever
             traceback.print_exc()
             reason = f"The model could not be loaded: {type(error).__name__}: {error}"

@@ -27,9 +27,11 @@ def from_text(shown: str) -> str:
 
 
 def sentence(error: UserError | str) -> str:
-    """A message as a sentence: a capital first, a full stop last."""
+    """A message as a sentence: a capital first, unless a file's name is there; a full stop last."""
     text = str(error).strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    first = text.split(maxsplit=1)[0] if text else ""
+    capital = text if "." in first or "/" in first else text[:1].upper() + text[1:]
+    return capital + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def plural(count: int, noun: str) -> str:

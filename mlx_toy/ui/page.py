@@ -6,8 +6,9 @@ import gradio as gr
 
 from mlx_toy.settings import Settings, on_space
 from mlx_toy.ui.about import about_html
-from mlx_toy.ui.chat_tab import PRIVATE, ChatTab, Rows
+from mlx_toy.ui.chat_tab import ChatTab
 from mlx_toy.ui.complete_tab import CompleteTab
+from mlx_toy.ui.events import PRIVATE
 from mlx_toy.ui.loading import Loading, Status
 from mlx_toy.ui.markup import as_text
 from mlx_toy.ui.stops import Stops
@@ -51,8 +52,11 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
 
         def look(kept: Any) -> tuple[Any, ...]:
             now = loading.status()
-            rows: Rows = chat.refresh(kept) if now.state == "ready" else []
-            return _status_html(now), gr.Timer(active=now.state == "loading"), rows
+            if now.state != "ready":
+                return _status_html(now), gr.Timer(active=now.state == "loading"), []
+            if not visitors.knows(kept):  # the clock was faster than `arrive`: look again
+                return _status_html(now), gr.skip(), gr.skip()
+            return _status_html(now), gr.Timer(active=False), chat.refresh(kept)
 
         shown = [status, clock, chat.documents]
         # Through the queue: only a queued event tells the page that a gr.State has changed.

@@ -46,9 +46,10 @@ CSS = """
 #chat .bot .message + .message .md { color: var(--body-text-color-subdued); font-size: 0.75rem; }
 #chat .bot .message + .message { margin-top: 0.35rem; }
 #chat .example { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
-#chat .placeholder-content { text-align: center; padding: 1rem; }
-.form:has(> #use-documents) { border: none; background: none; box-shadow: none; }
-#use-documents { background: none; padding: 0 0.25rem; }
+#chat .placeholder { text-align: center; padding: 1rem; }
+.form:has(> #use-documents), #use-documents {
+  border: none !important; background: none !important; box-shadow: none !important;
+}
 
 .passages { display: grid; gap: 0.6rem; }
 .passage {
@@ -76,7 +77,7 @@ mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
   background: var(--block-background-fill); padding: 1rem;
 }
-.figures { color: var(--body-text-color-subdued); font-size: 0.85em; }
+#continuation-figures { color: var(--body-text-color-subdued); font-size: 0.85em; }
 
 @media (max-width: 40rem) {
   #header { flex-direction: column; align-items: flex-start; }
@@ -87,10 +88,11 @@ mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1
 .about ul { padding-left: 1.2rem; list-style: disc; }
 .about h2 { margin: 1.25rem 0 0.25rem; }
 .about li { margin: 0.15rem 0; }
+.about table { border: none !important; border-collapse: collapse; }
 .about th, .about td {
-  text-align: left; padding: 0.2rem 2rem 0.2rem 0; font-weight: 400; border: none;
-  border-bottom: 1px solid var(--border-color-primary);
+  text-align: left; padding: 0.2rem 2rem 0.2rem 0; font-weight: 400; border: none !important;
 }
+.about tr { border: none; border-bottom: 1px solid var(--border-color-primary) !important; }
 .about th { color: var(--body-text-color-subdued); }
 .about summary { cursor: pointer; margin-top: 1rem; font-weight: 600; }
 .about pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.85em; }

@@ -33,8 +33,8 @@ def add_file(assistant: Assistant, workspace: str, path: Path) -> Upload:
     try:
         return Upload(added_line(assistant.add_document(workspace, path, path.name)))
     except UserError as error:
-        said = str(error)
-        return Upload(sentence(said if path.name in said else f"{path.name}: {said}"), failed=True)
+        said = sentence(error)
+        return Upload(said if path.name in said else f"{path.name}: {said}", failed=True)
     finally:
         forget(path)
 
