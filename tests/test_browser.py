@@ -132,6 +132,12 @@ def test_a_document_answers_shows_its_page_and_is_removed(page: Page, app: App, 
     assert not [path for path in app.uploads.rglob("*") if path.is_file()]
     shoot(page, "document")
 
+    page.locator("#use-documents input").uncheck()
+    ask(page, "Hello")
+    expect(page.locator("#side")).to_contain_text("not taken from your documents")
+    page.locator("#chat [data-testid=bot]").nth(1).click()  # the answer; the note is before it
+    expect(source).to_be_visible()
+
     page.reload()
     expect(page.locator("#documents")).to_contain_text("Harbour Bakery.pdf")
     ask(page, "", bakery)

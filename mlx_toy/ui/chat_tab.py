@@ -16,7 +16,10 @@ from mlx_toy.ui.uploads import FILE_TYPES, size_line
 from mlx_toy.ui.visitors import Visitors
 
 EXAMPLES = ["Tell me a short story about a lost kitten.", "What is the sun?", "Who are you?"]
-NO_SOURCES = '<p class="empty">The passages that an answer was taken from stand here.</p>'
+NO_SOURCES = (
+    '<p class="empty">The passages that an answer was taken from stand here. '
+    "Click an older answer to see its own.</p>"
+)
 NO_DOCUMENTS = "None yet. Drop a PDF, Markdown or text file into the message box, then ask."
 WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
