@@ -21,7 +21,7 @@ class Fusion:
     """
 
     k: float = 10.0
-    vector_weight: float = 1.0
+    vector_weight: float = 0.25  # of 0 to 1, the best recall@3 on held-out training articles
     text_weight: float = 1.0
 
 

@@ -11,6 +11,8 @@ from mlx_toy.documents import Document
 from mlx_toy.library import Fusion, Library
 from mlx_toy.passages import split_passages
 
+FUSION = Fusion()
+
 
 @pytest.fixture
 def library(tmp_path):
@@ -39,8 +41,9 @@ def test_similarity_is_the_exact_cosine_and_ranks_give_the_score(library):
     for hit in hits:
         expected = float(embed([query])[0] @ embed([hit.text])[0])
         assert hit.similarity == pytest.approx(expected, abs=1e-6)
-        ranks = [rank for rank in (hit.vector_rank, hit.text_rank) if rank]
-        assert hit.score == pytest.approx(sum(1 / (Fusion().k + rank) for rank in ranks))
+        weighed = ((FUSION.vector_weight, hit.vector_rank), (FUSION.text_weight, hit.text_rank))
+        expected = sum(weight / (FUSION.k + rank) for weight, rank in weighed if rank)
+        assert hit.score == pytest.approx(expected)
     by_rank = sorted(hits, key=lambda hit: hit.vector_rank)
     assert [hit.similarity for hit in by_rank] == sorted(
         (hit.similarity for hit in hits), reverse=True
