@@ -37,6 +37,8 @@ class Tokenizer:
 
     def __init__(self, model_proto: bytes):
         self.model_proto = model_proto
+        if not model_proto:  # sentencepiece takes it, and fails only when it is used
+            raise UserError(f"{FILE_NAME} is empty: copy the model directory again")
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
         except RuntimeError as error:
