@@ -7,7 +7,7 @@
                               --run RUN/chat --init RUN/base
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
-    python -m train evaluate  --model DIR --base DIR --data DIR
+    python -m train evaluate  --model DIR --data DIR
 """
 
 import argparse
@@ -80,7 +80,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from train.evaluate import evaluate, write_report
 
     data = data_directory(options.data)
-    report = evaluate(options.model, options.base, data, options.questions, options.texts)
+    report = evaluate(options.model, data, options.questions, options.texts)
     print(json.dumps(report, indent=1))
     if options.out:
         write_report(report, options.out)
@@ -147,8 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=_evaluate)
-    evaluate.add_argument("--model", default="", help="of questions (default: bundled)")
-    evaluate.add_argument("--base", required=True, help="of completion")
+    evaluate.add_argument("--model", default="", help="directory or name (default: bundled)")
     evaluate.add_argument("--data", help="directory that holds eval/ (default: $MLX_TOY_DATA)")
     evaluate.add_argument("--questions", type=int, default=400, help="how many (default: 400)")
     evaluate.add_argument("--texts", type=int, default=200, help="of each set (default: 200)")

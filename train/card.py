@@ -114,7 +114,7 @@ def _figures(report: dict[str, Any]) -> str:
     asked = report.get("squad_dev_public.answerable_questions", 0)
     others = report.get("squad_dev_public.unanswerable_questions", 0)
     note = f"\n\nQuestions: {asked} answerable, {others} not." if asked else ""
-    made = "\n\nMeasured by `python -m train evaluate --model DIR --base DIR --data DIR`."
+    made = "\n\nMeasured by `python -m train evaluate --model DIR --data DIR`."
     return "\n".join(["| measured on held-out data | |", "|---|---:|", *lines]) + note + made
 
 

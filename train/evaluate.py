@@ -1,6 +1,7 @@
 """Measure a model directory on data that it was never trained on.
 
-    python -m train evaluate --model DIR --base DIR --data DIR --out report.json
+    python -m train evaluate --model DIR --data DIR --out DIR/report.json
+    python -m train evaluate --model DIR --data DIR --questions 0      completion only
 
 Completion: bits per byte, the summed negative log-likelihood over the UTF-8 bytes of the text.
 Questions: the answers that the app would give to SQuAD questions, each with its gold passage.
@@ -67,29 +68,26 @@ def question_figures(engine: Engine, records: Sequence[dict[str, Any]]) -> dict[
     }
 
 
-def evaluate(
-    model: str, base: str, data: Path, questions: int = 400, texts: int = 200
-) -> dict[str, Any]:
+def evaluate(model: str, data: Path, questions: int = 400, texts: int = 200) -> dict[str, Any]:
     """All figures of a model.
 
     Args:
-        model: of questions; a directory, a hub name, or "" for the bundled one.
-        base: of completion; likewise.
+        model: a directory, a hub name, or "" for the bundled chat model.
         data: directory that holds `eval/`.
         questions: how many, chosen by a fixed seed.
         texts: of each text set, from its beginning.
     """
     report: dict[str, Any] = {}
-    with Engine.load(base) as engine:
+    with Engine.load(model) as engine:
         for name in TEXT_SETS:
             chosen = _take(read_json_lines(data / "eval" / f"{name}.jsonl.xz"), texts)
             report[f"bits_per_byte.{name}"] = bits_per_byte(engine, [r["text"] for r in chosen])
             print(f"{name}: {report[f'bits_per_byte.{name}']:.3f} bits per byte", file=sys.stderr)
-    records = list(read_json_lines(data / "eval" / f"{QUESTION_SET}.jsonl.xz"))
-    random.Random(0).shuffle(records)
-    with Engine.load(model) as engine:
-        for name, value in question_figures(engine, records[:questions]).items():
-            report[f"{QUESTION_SET}.{name}"] = value
+        if questions:
+            records = list(read_json_lines(data / "eval" / f"{QUESTION_SET}.jsonl.xz"))
+            random.Random(0).shuffle(records)
+            for name, value in question_figures(engine, records[:questions]).items():
+                report[f"{QUESTION_SET}.{name}"] = value
     return report
 
 
