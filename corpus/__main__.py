@@ -3,14 +3,16 @@
 python -m corpus list                                         the sources and licences
 python -m corpus build --preset mini --data DIR --out RUN     text sample, then token shards
 python -m corpus build --preset nano --text FILES --out RUN   the same from your own files
+python -m corpus show --stage finetune --n 5 --build RUN      examples, with what is learned marked
 """
 
 import argparse
 import errno
+import os
 import sys
 from pathlib import Path
 
-from corpus.catalog import DATA_VARIABLE, data_directory, load_catalog
+from corpus.catalog import DATA_VARIABLE, STAGES, data_directory, load_catalog
 from mlx_toy.errors import UserError
 from mlx_toy.output import note, show
 
@@ -52,6 +54,18 @@ def _build(options: argparse.Namespace) -> None:
         show(f"{len(headers)} shards, {tokens:,} tokens in {options.out / 'shards'}")
 
 
+def _show(options: argparse.Namespace) -> None:
+    from corpus.show import examples
+    from mlx_toy.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(options.tokenizer or options.build / "tokenizer")
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for example in examples(
+        options.build, tokenizer, options.stage, options.n, colour, options.seed
+    ):
+        print(example, end="\n\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m corpus",
@@ -77,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
         "--million-tokens", type=float, help="at most, of one source (default: the preset's)"
     )
     build.add_argument("--workers", type=int, help="processes (default: one a core)")
+
+    show = commands.add_parser("show", help="print examples of what a stage reads")
+    show.set_defaults(run_command=_show)
+    show.add_argument("--stage", default="finetune", choices=STAGES)
+    show.add_argument("--n", type=int, default=5, help="how many (default: 5)")
+    show.add_argument("--build", type=Path, required=True, metavar="DIR", help="of the build")
+    show.add_argument("--tokenizer", type=Path, metavar="DIR", help="(default: BUILD/tokenizer)")
+    show.add_argument("--seed", type=int, default=0, help="of the choice")
     return parser
 
 

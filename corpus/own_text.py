@@ -20,6 +20,7 @@ PART_WORDS = 300
 MIN_WORDS = 2_000  # less than this teaches nothing
 GOOD_WORDS = 200_000  # less than this is learned by heart
 MAX_BYTES = 200_000_000  # of one file, because it is read whole
+VALID_EVERY = 40  # parts of a file, one is held back: even a short book gets a validation set
 FILE = "own_text.jsonl"
 
 
@@ -38,7 +39,8 @@ def own_source(files: Sequence[Path], out: Path) -> Source:
     with open(partial, "w", encoding="utf-8") as lines:
         for file in files:
             for number, part in enumerate(_parts(_read(file)), start=1):
-                record = {"id": f"{file.name}#{number}", "text": part}
+                valid = number % VALID_EVERY == VALID_EVERY // 2
+                record = {"id": f"{file.name}#{number}", "text": part, "valid": valid}
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 words += len(part.split())
     if words < MIN_WORDS:

@@ -62,7 +62,12 @@ class Screened:
 
 
 def is_validation(record: dict[str, Any]) -> bool:
-    """Whether a record belongs to the validation split; all questions on an article go together."""
+    """Whether a record belongs to the validation split, by a hash unless the record says so.
+
+    All questions on an article go together.
+    """
+    if "valid" in record:
+        return bool(record["valid"])
     key = str(
         _article(record) or record.get("id") or record.get("text") or record.get("query") or record
     )
