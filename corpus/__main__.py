@@ -1,6 +1,7 @@
 """Commands of the corpus; an interrupted one goes on when it is run again.
 
 python -m corpus list                                         the sources and licences
+python -m corpus fetch --data DIR [NAME ...]                  open data from its public homes
 python -m corpus build --preset mini --data DIR --out RUN     text sample, then token shards
 python -m corpus build --preset nano --text FILES --out RUN   the same from your own files
 python -m corpus show --stage finetune --n 5 --build RUN      examples, with what is learned marked
@@ -22,8 +23,29 @@ def _list(options: argparse.Namespace) -> None:
         show(f"{source.name:28} {source.records:>9,} {source.licence:32} {source.upstream}")
 
 
+def _fetch(options: argparse.Namespace) -> None:
+    from corpus.fetch import fetch, plan
+    from corpus.files import only_writer
+
+    data = data_directory(options.data)
+    plans = plan(load_catalog(), options.names, data)
+    for one in plans:
+        show(str(one))
+    if not plans:
+        show(f"everything is in {data} already")
+    elif not options.yes:
+        if not sys.stdin.isatty():
+            raise UserError("nothing was fetched: run the same command with --yes")
+        if input("Fetch all this? [y/N] ").strip().lower() not in ("y", "yes"):
+            return
+    with only_writer(data / ".fetch"):
+        for one in plans:
+            show(f"{one.source.name}: {fetch(one, data):,} records in {one.source.path(data)}")
+
+
 def _build(options: argparse.Namespace) -> None:
     from corpus import build, parallel, report
+    from corpus.files import only_writer
     from corpus.own_text import own_source
     from mlx_toy.tokenizer import FILE_NAME
 
@@ -34,7 +56,7 @@ def _build(options: argparse.Namespace) -> None:
     if options.tokenizer and not (tokenizer / FILE_NAME).is_file():
         raise UserError(f"no {FILE_NAME} in {tokenizer}: train it, or leave --tokenizer out")
     data = options.out if options.text else data_directory(options.data)
-    with build.only_build(options.out), parallel.Workers(workers) as pool:
+    with only_writer(options.out), parallel.Workers(workers) as pool:
         if options.text:
             own = own_source(options.text, options.out)
             sources = [own, *(source for source in sources if source.ours)]
@@ -74,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the sources").set_defaults(run_command=_list)
+
+    fetch = commands.add_parser("fetch", help="fetch open data, after saying what and how much")
+    fetch.set_defaults(run_command=_fetch)
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="(default: all that have a home)")
+    fetch.add_argument("--data", help=f"directory to write (default: ${DATA_VARIABLE})")
+    fetch.add_argument("--yes", action="store_true", help="fetch without asking")
 
     build = commands.add_parser("build", help="write the text sample, then the token shards")
     build.set_defaults(run_command=_build)

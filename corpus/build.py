@@ -10,12 +10,9 @@ Everything streams, and each finished part is kept with a checksum of what it wa
 interrupted build goes on where it stopped, and a repeated one does only what has changed.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from corpus.catalog import STAGES, Source
 from corpus.clean import text_of
 from corpus.conversations import ContextRecipe
 from corpus.encode import encode, kept_lines
+from corpus.files import sha256_of
 from corpus.parallel import Workers
 from corpus.readers import parse_record, source_files
 from corpus.report import Part, write_corpus_file, write_mixture
@@ -33,8 +31,6 @@ from corpus.shards import Header, finished_shard, write_shard
 from mlx_toy.errors import UserError
 from mlx_toy.output import note
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
-
-EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
@@ -78,24 +74,6 @@ class Screening:
         ]
 
 
-@contextmanager
-def only_build(out: Path) -> Iterator[None]:
-    """Make the directory, and keep a second build out of it.
-
-    Raises:
-        UserError: another build is writing there.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another build is writing to {out}: wait for it, or give another --out"
-            ) from error
-        yield
-
-
 def screen_sources(
     sources: list[Source], data: Path, out: Path, max_words: int, workers: Workers
 ) -> Screening:
@@ -125,7 +103,7 @@ def screen_sources(
     ]
     final = verdicts([source.kind for source in used], screened)
     screening = Screening(
-        used, checksums, screened, final, {file.name: _sha256([file]) for file in files}
+        used, checksums, screened, final, {file.name: sha256_of(file) for file in files}
     )
     if not sum(part.documents for part in screening.parts):
         raise UserError("no record is left after filtering: give other or more text")
@@ -237,19 +215,10 @@ def _checksum(source: Source, data: Path) -> str:
     if missing or not files:
         where = missing[0] if missing else source.path(data)
         raise UserError(f"no file {where}: check --data, or take the source out")
-    found = _sha256(files)
+    found = sha256_of(*files)
     if source.sha256 and found != source.sha256:
         raise UserError(
             f"{files[0]} is not the file that the catalogue describes (its SHA-256 is {found}): "
             "fetch the file again"
         )
     return found
-
-
-def _sha256(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -1,7 +1,5 @@
 """What a build says about itself: `mixture.json` for `train`, and `corpus.json` for people."""
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from corpus.catalog import STAGES, Source
+from corpus.files import write_json
 from corpus.screening import KEPT, VERDICTS
 from corpus.shards import Header
 
@@ -73,7 +72,7 @@ def write_mixture(
         },
         "shards": [asdict(header) for header in headers],
     }
-    _write(mixture, folder / MIXTURE_FILE)
+    write_json(mixture, folder / MIXTURE_FILE)
 
 
 def write_corpus_file(
@@ -98,7 +97,7 @@ def write_corpus_file(
         "evaluation": evaluation,
         "tokenizer_sha256": tokenizer_sha256,
     }
-    _write(report, out / CORPUS_FILE)
+    write_json(report, out / CORPUS_FILE)
 
 
 def table(parts: Sequence[Part]) -> str:
@@ -131,9 +130,3 @@ def _describe(part: Part, headers: Sequence[Header]) -> dict[str, Any]:
             for split, header in shards.items()
         },
     }
-
-
-def _write(value: Any, file: Path) -> None:
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, file)

@@ -135,4 +135,4 @@ def test_second_build_in_one_directory_is_refused(tmp_path, capsys):
     with open(tmp_path / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(["build", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
-    assert "another build is writing" in capsys.readouterr().err
+    assert "another command is writing" in capsys.readouterr().err
