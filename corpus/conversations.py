@@ -35,7 +35,8 @@ class ContextRecipe:
         unanswerable: share of questions whose passages do not answer them.
         max_passages: at most this many passages.
         window_words: words of a passage, about; whole sentences.
-        max_words: of all passages together, so that one fits the context of a small model.
+        max_words: of all passages together. With 2.4 tokens a word, as a small vocabulary cuts
+            names and figures, they leave room for question and answer in a context of 512.
         spare: distractors are drawn from this many more than are needed, the likeliest ones.
         seed: of the choices.
     """
@@ -43,7 +44,7 @@ class ContextRecipe:
     unanswerable: float = 0.28
     max_passages: int = 4
     window_words: int = 50
-    max_words: int = 220
+    max_words: int = 170
     spare: int = 3
     seed: int = 1
 

@@ -19,7 +19,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 
 GREEN, DIM, PLAIN = "\x1b[32m", "\x1b[2m", "\x1b[0m"
-MAX_TOKENS = 400  # of an example that are shown
+MAX_TOKENS = 200  # of a plain text that are shown
 
 
 def examples(
@@ -48,9 +48,10 @@ def examples(
     rng = random.Random(seed)
     for name in rng.choices(list(parts), weights=list(parts.values()), k=count):
         ids, mask = _draw(shards / f"{name}.train", rng)
-        yield f"— {name}, {len(ids)} tokens, {int(mask.sum())} learned\n" + paint(
-            ids[:MAX_TOKENS].tolist(), mask[:MAX_TOKENS].tolist(), tokenizer, colour
-        )
+        shown = MAX_TOKENS if mask.all() else len(ids)
+        text = paint(ids[:shown].tolist(), mask[:shown].tolist(), tokenizer, colour)
+        cut = " …" if shown < len(ids) else ""
+        yield f"— {name}, {len(ids)} tokens, {int(mask.sum())} learned\n{text}{cut}"
 
 
 def paint(ids: Sequence[int], mask: Sequence[int], tokenizer: Tokenizer, colour: bool) -> str:
