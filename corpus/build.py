@@ -1,45 +1,129 @@
-"""From the catalogue's sources to a text sample for the tokenizer and to token shards.
+"""From sources to token shards: `python -m corpus build`.
 
-Both stream: a record is read, checked, written and forgotten. One record in `VALID_EVERY`, chosen
-by a hash of its id, is kept for validation, so that a record stays on its side whatever the order.
+    OUT/records/*.rows      what was decided about every record (`corpus/screening.py`)
+    OUT/text.jsonl          a sample of the text, from which the tokenizer is trained
+    OUT/tokenizer           put there by `python -m train tokenizer`; needed for what follows
+    OUT/shards              token shards and `mixture.json`, as `train` reads them
+    OUT/corpus.json         what is in them, what was dropped and why, checksums
+
+Everything streams, and each finished part is kept with a checksum of what it was made from, so an
+interrupted build goes on where it stopped, and a repeated one does only what has changed.
 """
 
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from corpus.catalog import STAGES, Source
-from corpus.conversations import ContextRecipe, chat_messages, context_questions
-from corpus.readers import read_source
-from corpus.shards import Encoded, Header, finished_shard, write_shard
-from mlx_toy.chat import Message, render
+from corpus.clean import text_of
+from corpus.conversations import ContextRecipe
+from corpus.encode import encode, kept_lines
+from corpus.files import sha256_of
+from corpus.parallel import Workers
+from corpus.readers import parse_record, source_files
+from corpus.report import Part, write_corpus_file, write_mixture
+from corpus.screening import Screened, evaluation_sequences, screen, verdicts
+from corpus.shards import Header, finished_shard, write_shard
+from mlx_toy.errors import UserError
+from mlx_toy.output import note
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
-VALID_EVERY = 200
-MIXTURE_FILE = "mixture.json"
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a size of model can use.
+
+    Attributes:
+        tokens: of one source at most; no more of it is read, so that a small build is quick.
+        sample_bytes: of text, for the tokenizer.
+    """
+
+    tokens: int
+    sample_bytes: int
 
 
-def used(source: Source) -> bool:
-    """Whether any stage reads the source."""
-    return any(source.stages.get(stage, 0) > 0 for stage in STAGES)
+BUDGETS = {  # of the presets of `train`
+    "nano": Budget(4_000_000, 10_000_000),
+    "mini": Budget(50_000_000, 40_000_000),
+    "toy": Budget(1_000_000_000, 80_000_000),
+}
 
 
-def is_validation(record: dict[str, Any]) -> bool:
-    """Whether a record belongs to the validation split."""
-    key = str(record.get("id") or record.get("text") or record.get("question") or record)
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little") % VALID_EVERY == 0
+@dataclass(frozen=True)
+class Screening:
+    """The sources of a build with the verdict on each of their records."""
+
+    sources: list[Source]
+    checksums: list[str]
+    screened: list[Screened]
+    verdicts: list[np.ndarray]
+    evaluation: dict[str, str]  # file -> checksum
+
+    @property
+    def parts(self) -> list[Part]:
+        """For the report."""
+        return [
+            Part(source, checksum, one.rows, verdict)
+            for source, checksum, one, verdict in zip(
+                self.sources, self.checksums, self.screened, self.verdicts, strict=True
+            )
+        ]
 
 
-def write_text_sample(sources: list[Source], data: Path, out: Path, max_bytes: int) -> int:
-    """Write plain text for training a tokenizer as JSON lines, one document a line.
+def screen_sources(
+    sources: list[Source], data: Path, out: Path, max_words: int, workers: Workers
+) -> Screening:
+    """Read, clean, filter and compare all records of the sources that a stage uses.
 
     Args:
-        sources: the catalogue.
+        sources: the catalogue; of duplicates, the record of the earlier source is kept.
+        data: directory with the sources, and the evaluation files in `eval`.
+        out: directory of the build.
+        max_words: of one source.
+        workers: who does it.
+
+    Raises:
+        UserError: a file is missing, not what the catalogue says, or broken; or nothing is left.
+    """
+    used = present(sources, data)
+    checksums = [_checksum(source, data) for source in used]
+    folder = out / "records"
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluation_file = folder / "evaluation.npy"
+    checksum, files = evaluation_sequences(data, evaluation_file, workers)
+    if not files:
+        note(f"no evaluation files in {data / 'eval'}: nothing is held back for them")
+    screened = [
+        screen(source, data, folder, made_from, (evaluation_file, checksum), max_words, workers)
+        for source, made_from in zip(used, checksums, strict=True)
+    ]
+    final = verdicts([source.kind for source in used], screened)
+    screening = Screening(
+        used, checksums, screened, final, {file.name: sha256_of(file) for file in files}
+    )
+    if not sum(part.documents for part in screening.parts):
+        raise UserError("no record is left after filtering: give other or more text")
+    return screening
+
+
+def present(sources: list[Source], data: Path) -> list[Source]:
+    """The sources that a stage uses; one that has to be fetched first may be missing."""
+    used = [source for source in sources if any(source.stages.get(s, 0) > 0 for s in STAGES)]
+    missing = [s.name for s in used if s.home and not s.path(data).exists()]
+    if missing:
+        note(f"left out, because `python -m corpus fetch` did not bring them: {', '.join(missing)}")
+    return [source for source in used if source.name not in missing]
+
+
+def write_text_sample(screening: Screening, data: Path, out: Path, max_bytes: int) -> int:
+    """Write text for training a tokenizer as JSON lines, one document a line.
+
+    Args:
+        screening: what may be used.
         data: directory with the sources.
         out: the JSON-lines file to write.
         max_bytes: of text, shared among the sources by their parts of pretraining and fine-tuning.
@@ -47,15 +131,18 @@ def write_text_sample(sources: list[Source], data: Path, out: Path, max_bytes: i
     Returns:
         Bytes of text written.
     """
-    parts = {s.name: s.stages.get("pretrain", 0) + s.stages.get("finetune", 0) for s in sources}
-    total, written = sum(parts.values()), 0
+    shares = [s.stages.get("pretrain", 0) + s.stages.get("finetune", 0) for s in screening.sources]
+    written = 0
     partial = out.with_suffix(".partial")
     with open(partial, "w", encoding="utf-8") as file:
-        for source in sources:
-            budget = max_bytes * parts[source.name] / total
-            for text in _texts(source, data):
+        for part, share in zip(screening.parts, shares, strict=True):
+            budget = max_bytes * share / max(1e-9, sum(shares))
+            for line in kept_lines(part.source, data, part.rows, part.verdict, "train"):
                 if budget <= 0:
                     break
+                record = parse_record(part.source.kind, line)
+                question = part.source.kind == "question"  # many share one context
+                text = record["question"] if question else text_of(part.source.kind, record)
                 size = len(text.encode())
                 budget -= size
                 written += size
@@ -64,136 +151,74 @@ def write_text_sample(sources: list[Source], data: Path, out: Path, max_bytes: i
     return written
 
 
-def _texts(source: Source, data: Path) -> Iterator[str]:
-    if not used(source):
-        return
-    for record in read_source(source, data):
-        if is_validation(record):
-            continue
-        if source.kind == "text":
-            yield record["text"]
-        elif source.kind == "chat":
-            yield "\n".join(message["content"] for message in record["messages"])
-        else:
-            yield record["question"]
-
-
 def write_shards(
-    sources: list[Source], data: Path, tokenizer_dir: Path, out: Path, max_tokens: int
+    screening: Screening,
+    data: Path,
+    tokenizer_dir: Path,
+    out: Path,
+    max_tokens: int,
+    workers: Workers,
 ) -> list[Header]:
-    """Write the training and validation shards of every used source, and the mixture.
-
-    A shard that is there already, made from the same, is kept: an interrupted build continues.
+    """Write the training and validation shards, `mixture.json` and `corpus.json`.
 
     Args:
-        sources: the catalogue.
+        screening: what may be used.
         data: directory with the sources.
         tokenizer_dir: directory with a `tokenizer.model`.
-        out: directory for the shards; it is made.
-        max_tokens: of one source, so that a small run does not encode what it will not read.
+        out: directory of the build; the shards go to `shards` in it.
+        max_tokens: of one source.
+        workers: who does it.
 
     Returns:
         The headers of the shards.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    folder = out / "shards"
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.load(tokenizer_dir)
     checksum = hashlib.sha256(tokenizer.model_proto).hexdigest()
     headers: list[Header] = []
-    for source in filter(used, sources):
-        made_from = _made_from(source, data, checksum, max_tokens)
+    for part, one in zip(screening.parts, screening.screened, strict=True):
+        source = part.source
+        decided = hashlib.sha256(f"{one.made_from} {checksum} {max_tokens}".encode())
+        decided.update(part.verdict.tobytes())
+        if source.kind == "question":
+            decided.update(repr(ContextRecipe()).encode())
         for split in ("valid", "train"):
-            if kept := finished_shard(out, source.shard_name, split, made_from):
-                headers.append(kept)
-                continue
-            records = _limit(_encode(source, data, tokenizer, split), max_tokens)
-            header = write_shard(
-                out,
-                records,
-                name=source.shard_name,
-                split=split,
-                kind="text" if source.kind == "text" else "conversation",
-                vocab_size=tokenizer.vocab_size,
-                tokenizer_sha256=checksum,
-                licence=source.licence,
-                made_from=made_from,
-            )
-            if header:
-                headers.append(header)
-                print(
-                    f"{source.name:32} {split:5} {header.records:>8,} records "
-                    f"{header.tokens:>12,} tokens",
-                    file=sys.stderr,
+            header = finished_shard(folder, source.shard_name, split, decided.hexdigest())
+            if header is None:
+                lines = kept_lines(source, data, part.rows, part.verdict, split)
+                header = write_shard(
+                    folder,
+                    encode(source, lines, (tokenizer_dir, checksum), max_tokens, workers),
+                    name=source.shard_name,
+                    split=split,
+                    kind="text" if source.kind == "text" else "conversation",
+                    vocab_size=tokenizer.vocab_size,
+                    tokenizer_sha256=checksum,
+                    licence=source.licence,
+                    made_from=decided.hexdigest(),
                 )
-    _write_mixture(sources, headers, tokenizer_dir / FILE_NAME, out)
+            headers += [header] if header else []
+    write_mixture(screening.sources, headers, FILE_NAME, folder)
+    write_corpus_file(screening.parts, headers, screening.evaluation, checksum, out)
     return headers
 
 
-def _made_from(source: Source, data: Path, tokenizer: str, max_tokens: int) -> str:
-    """Checksum of what decides a shard: the source, how it is dressed, the tokenizer, the limit."""
-    digest = hashlib.sha256(f"{source.sha256} {tokenizer} {max_tokens}".encode())
-    if source.kind == "question":
-        digest.update(repr(ContextRecipe()).encode())
-    if source.ours:
-        for file in sorted(source.path(data).glob("*.jsonl")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _checksum(source: Source, data: Path) -> str:
+    """SHA-256 of a source's files.
 
-
-def _write_mixture(
-    sources: list[Source], headers: list[Header], tokenizer: Path, out: Path
-) -> None:
-    """Say which shards there are and how much of each stage each one is."""
-    present = {header.name for header in headers if header.split == "train"}
-    mixture = {
-        "tokenizer": tokenizer.name,
-        "stages": {
-            stage: {
-                source.shard_name: source.stages[stage]
-                for source in sources
-                if source.stages.get(stage, 0) > 0 and source.shard_name in present
-            }
-            for stage in STAGES
-        },
-        "sources": {
-            source.shard_name: {
-                "licence": source.licence,
-                "attribution": source.attribution,
-                "upstream": source.upstream,
-                "sha256": source.sha256,
-            }
-            for source in sources
-            if source.shard_name in present
-        },
-        "shards": [asdict(header) for header in headers],
-    }
-    partial = out / (MIXTURE_FILE + ".partial")
-    partial.write_text(json.dumps(mixture, indent=1, ensure_ascii=False))
-    os.replace(partial, out / MIXTURE_FILE)
-
-
-def _encode(source: Source, data: Path, tokenizer: Tokenizer, split: str) -> Iterator[Encoded]:
-    records = (r for r in read_source(source, data) if is_validation(r) == (split == "valid"))
-    if source.kind == "text":
-        for record in records:
-            text = record["text"].strip()
-            ids = [tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id]
-            yield Encoded(ids, None, len(text.encode()))
-        return
-    conversations: Iterator[list[Message]] = (
-        (chat_messages(record) for record in records)
-        if source.kind == "chat"
-        else context_questions(records)
-    )
-    for messages in conversations:
-        rendered = render(messages, tokenizer)
-        size = sum(len(message["content"].encode()) for message in messages)
-        yield Encoded([*rendered.ids, tokenizer.eos_id], [*rendered.loss_mask, 0], size)
-
-
-def _limit(records: Iterator[Encoded], max_tokens: int) -> Iterator[Encoded]:
-    tokens = 0
-    for record in records:
-        yield record
-        tokens += len(record.ids)
-        if tokens >= max_tokens:
-            return
+    Raises:
+        UserError: a file is missing, or not the one that the catalogue describes.
+    """
+    files = source_files(source, data)
+    missing = [file for file in files if not file.is_file()]
+    if missing or not files:
+        where = missing[0] if missing else source.path(data)
+        raise UserError(f"no file {where}: check --data, or take the source out")
+    found = sha256_of(*files)
+    if source.sha256 and found != source.sha256:
+        raise UserError(
+            f"{files[0]} is not the file that the catalogue describes (its SHA-256 is {found}): "
+            "fetch the file again"
+        )
+    return found

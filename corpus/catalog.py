@@ -4,6 +4,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlx_toy.errors import UserError
 
@@ -14,6 +15,31 @@ KINDS = ("text", "chat", "question", "pair")
 
 
 @dataclass(frozen=True)
+class Home:
+    """The public place that a source can be fetched from (`corpus/fetch.py`).
+
+    Attributes:
+        kind: "url", "archive" (a .tar.gz, as of a repository at a commit) or "huggingface".
+        address: the URL, or the name of the dataset.
+        form: how its files become records, one of `corpus.convert.FORMS`.
+        files: names inside a dataset or an archive; `*` stands for anything.
+        revision: of a dataset: a commit, or a branch that is resolved to one and recorded.
+        sha256: checksum of the URL's content; a dataset's files bring their own.
+        bytes: size of that content.
+        most: records that are kept; 0 for all.
+    """
+
+    kind: str
+    address: str
+    form: str
+    files: tuple[str, ...] = ()
+    revision: str = "main"
+    sha256: str = ""
+    bytes: int = 0
+    most: int = 0
+
+
+@dataclass(frozen=True)
 class Source:
     """One source of the catalogue.
 
@@ -21,13 +47,14 @@ class Source:
         name: unique; a shard carries it with the slash replaced.
         kind: what a record holds, one of `KINDS`.
         file: where it lies under the data directory; a folder stands for all its JSON lines.
-        sha256: checksum of that file.
+        sha256: checksum of that file; empty if it is made here.
         records: number of records in it.
         licence: SPDX identifier or a plain word.
         attribution: whom the licence asks to name.
         upstream: where the source comes from.
         stages: parts of a stage's tokens, by stage.
         ours: written by this project; it lies beside the catalogue, not in the data directory.
+        home: where it can be fetched from; without it, the source is only read where it lies.
     """
 
     name: str
@@ -40,6 +67,7 @@ class Source:
     upstream: str
     stages: dict[str, float] = field(default_factory=dict)
     ours: bool = False
+    home: Home | None = None
 
     def path(self, data: Path) -> Path:
         """Where it is, given the data directory."""
@@ -58,7 +86,7 @@ def load_catalog(path: Path = CATALOG) -> list[Source]:
         UserError: an entry is incomplete, unknown in kind or stage, or named twice.
     """
     try:
-        sources = [Source(**entry) for entry in tomllib.loads(path.read_text())["source"]]
+        sources = [_source(entry) for entry in tomllib.loads(path.read_text())["source"]]
     except (TypeError, KeyError, tomllib.TOMLDecodeError) as error:
         raise UserError(
             f"{path} is not a catalogue of sources ({error}): correct the entry"
@@ -73,6 +101,13 @@ def load_catalog(path: Path = CATALOG) -> list[Source]:
         if names.count(source.name) > 1:
             raise UserError(f"{path}: {source.name} is listed twice: keep one")
     return sources
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    home = entry.pop("home", None)
+    if home:
+        home = Home(**home | {"files": tuple(home.get("files", ()))})
+    return Source(**entry, home=home)
 
 
 def data_directory(flag: str | None) -> Path:

@@ -1,21 +1,30 @@
 """Records to conversations: chats as they are, questions with the passages that answer them.
 
-A context question becomes a `context` turn with one to three numbered passages in random order, the
+A context question becomes a `context` turn with one to four numbered passages in random order, the
 question, and an answer that cites: `Saint Bernadette [2]`. The gold passage is a window of
-sentences around the answer; the others come from the same article. In part of the records the gold
-passage is left out, and the answer is the fixed sentence that the passages do not say. The share
-that is unanswerable (Rajpurkar et al. 2018, arXiv:1806.03822) teaches the model to decline.
+sentences around the answer; the others come from the same article, those first that share most
+words with the question (BM25). In part of the records the gold passage is left out, and the answer
+is the fixed sentence that the passages do not say. The share that is unanswerable (Rajpurkar et al.
+2018, arXiv:1806.03822) teaches the model to decline.
+
+Answers stay spans and are not made into sentences: while it answers from passages, the model can
+write nothing but whole words of one sentence and the number (`mlx_toy/span_grammar.py`).
 """
 
 import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+from corpus.bm25 import Bm25
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
+from mlx_toy.sentences import split_sentences
 
 MAX_CHAT_TURNS = 8  # of a long chat, so that one fits the context of a small model
+MAX_ANSWER_BYTES = 120  # as the span grammar allows
+_OUTER_MARKS = " .,;:!?()[]-"  # around an annotated answer, and no part of it
 
 
 @dataclass(frozen=True)
@@ -23,15 +32,20 @@ class ContextRecipe:
     """How a question is dressed.
 
     Attributes:
-        unanswerable: share of questions whose gold passage is left out.
+        unanswerable: share of questions whose passages do not answer them.
         max_passages: at most this many passages.
         window_words: words of a passage, about; whole sentences.
+        max_words: of all passages together. With 2.4 tokens a word, as a small vocabulary cuts
+            names and figures, they leave room for question and answer in a context of 512.
+        spare: distractors are drawn from this many more than are needed, the likeliest ones.
         seed: of the choices.
     """
 
     unanswerable: float = 0.28
-    max_passages: int = 3
+    max_passages: int = 4
     window_words: int = 50
+    max_words: int = 170
+    spare: int = 3
     seed: int = 1
 
 
@@ -43,12 +57,85 @@ def chat_messages(record: dict[str, Any]) -> list[Message]:
     return messages[:MAX_CHAT_TURNS]
 
 
+def context_questions(
+    records: Iterable[dict[str, Any]], recipe: ContextRecipe = ContextRecipe()
+) -> Iterator[list[Message]]:
+    """Turn questions into conversations.
+
+    Args:
+        records: questions with `title`, `context`, `question`, `answers` (a list of strings, empty
+            when the context does not answer); those on one article one after the other.
+        recipe: how they are dressed.
+
+    Yields:
+        context turn, question, answer. Records whose answer is no span of a sentence are left out,
+        because they cannot be cited.
+    """
+    for title, article in groupby(records, lambda r: str(r.get("title") or r["context"])):
+        yield from _dress(list(article), recipe, random.Random(f"{recipe.seed} {title}"))
+
+
+@dataclass(frozen=True)
+class _Gold:
+    """An answer as it may be written, and the index of its passage."""
+
+    answer: str
+    window: int
+
+
+def _dress(
+    records: list[dict[str, Any]], recipe: ContextRecipe, rng: random.Random
+) -> Iterator[list[Message]]:
+    """The conversations on one article."""
+    windows: list[str] = []
+    places: dict[str, range] = {}  # of a context's windows
+    for context in dict.fromkeys(record["context"] for record in records):
+        cut = _windows(context, rng.randint(20, 2 * recipe.window_words - 20))
+        places[context] = range(len(windows), len(windows) + len(cut))
+        windows += cut
+    index = Bm25(windows)
+    questions = []
+    for record in records:
+        answers = [answer.strip() for answer in record["answers"] if answer.strip()]
+        gold = _find(answers, windows, places[record["context"]])
+        if gold or not answers:
+            questions.append((record, answers, gold))
+    keep, leave_out = _chances(questions, recipe.unanswerable)
+    for record, answers, gold in questions:
+        if gold is None and rng.random() >= keep:
+            continue
+        if gold and rng.random() < leave_out:
+            gold = None
+        own = places[record["context"]]
+        pool = [
+            place
+            for place in index.ranking(record["question"])
+            if (answers or place in own)
+            and not any(_says(windows[place], a, re.IGNORECASE) for a in answers)
+        ]
+        wanted = rng.randint(1, recipe.max_passages) - (gold is not None)
+        chosen = sorted(rng.sample(pool[: wanted + recipe.spare], min(wanted, len(pool))))
+        if gold:
+            chosen = [gold.window, *chosen]
+        chosen = _fitting(chosen, windows, recipe.max_words)
+        if not chosen:
+            continue
+        rng.shuffle(chosen)
+        reply = f"{gold.answer} [{chosen.index(gold.window) + 1}]" if gold else NOT_IN_PASSAGES
+        yield [
+            {"role": "context", "content": format_passages([windows[i] for i in chosen])},
+            {"role": "user", "content": record["question"].strip()},
+            {"role": "assistant", "content": reply},
+        ]
+
+
 def _windows(text: str, words: int) -> list[str]:
     """Cut a text into windows of whole sentences of about so many words."""
+    text = " ".join(text.split())
     windows: list[str] = []
     current: list[str] = []
-    for sentence in re.split(r"(?<=[.!?])\s+", " ".join(text.split())):
-        current.append(sentence)
+    for start, end in split_sentences(text):
+        current.append(text[start:end])
         if sum(len(part.split()) for part in current) >= words:
             windows.append(" ".join(current))
             current = []
@@ -57,50 +144,50 @@ def _windows(text: str, words: int) -> list[str]:
     return windows
 
 
-def context_questions(
-    records: Iterable[dict[str, Any]], recipe: ContextRecipe = ContextRecipe()
-) -> Iterator[list[Message]]:
-    """Turn questions into conversations.
+def _chances(questions: list[tuple], wanted: float) -> tuple[float, float]:
+    """Chance to keep a question without an answer, and to take the answer away from another.
 
-    Args:
-        records: questions with `title`, `context`, `question`, `answers` (a list of strings).
-        recipe: how they are dressed.
-
-    Yields:
-        context turn, question, answer. Records whose answer does not stand in their passage are
-        left out, because they cannot be cited.
+    Together they make the wanted share of unanswerable questions, however many there are at first.
     """
-    rng = random.Random(recipe.seed)
-    article: list[str] = []  # recent windows of the same title, for distractors
-    title = None
-    for record in records:
-        if record.get("title") != title or title is None:
-            article, title = [], record.get("title")
-        windows = _windows(record["context"], rng.randint(20, 2 * recipe.window_words - 20))
-        answers = [answer.strip() for answer in record["answers"] if answer.strip()]
-        gold = next(
-            ((a, w) for a in answers for w in windows if a in w),
-            None,
-        )
-        others = [w for w in windows if gold is None or not any(a in w for a in answers)]
-        pool = others + rng.sample(article, min(4, len(article)))
-        article = (article + windows)[-40:]
-        if answers and gold is None:
-            continue
-        answerable = gold is not None and rng.random() >= recipe.unanswerable
-        wanted = rng.choice((1, 1, 2, recipe.max_passages))
-        passages = [gold[1]] if answerable and gold else []
-        pool = [w for w in pool if w not in passages and not any(a in w for a in answers)]
-        rng.shuffle(pool)
-        passages += pool[: wanted - len(passages)]
-        if not passages:
-            continue
-        rng.shuffle(passages)
-        reply = NOT_IN_PASSAGES
-        if answerable and gold:
-            reply = f"{gold[0]} [{passages.index(gold[1]) + 1}]"
-        yield [
-            {"role": "context", "content": format_passages(passages)},
-            {"role": "user", "content": record["question"].strip()},
-            {"role": "assistant", "content": reply},
-        ]
+    share = sum(gold is None for _, _, gold in questions) / max(1, len(questions))
+    if share >= 1:
+        return wanted, 0.0
+    if share > wanted:
+        return wanted * (1 - share) / (share * (1 - wanted)), 0.0
+    return 1.0, (wanted - share) / (1 - share)
+
+
+def _find(answers: list[str], windows: list[str], places: range) -> _Gold | None:
+    """The first answer that may be written from one of these windows."""
+    for answer in answers:
+        for written in (answer, answer.strip(_OUTER_MARKS)):
+            for place in places:
+                if _is_span(written, windows[place]):
+                    return _Gold(written, place)
+    return None
+
+
+def _is_span(answer: str, window: str) -> bool:
+    """Whether an answer is whole words of one sentence, as the span grammar asks."""
+    if not answer or len(answer.encode()) > MAX_ANSWER_BYTES:
+        return False
+    if not (answer[0].isalnum() or answer[0] in "$€£\"“'"):
+        return False
+    if not (answer[-1].isalnum() or answer[-1] in '%°"”’)'):
+        return False
+    return any(_says(window[start:end], answer) for start, end in split_sentences(window))
+
+
+def _says(text: str, answer: str, flags: int = 0) -> bool:
+    """Whether an answer stands in a text as whole words."""
+    return bool(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, flags))
+
+
+def _fitting(chosen: list[int], windows: list[str], max_words: int) -> list[int]:
+    """As many of the passages, from the first, as fit together; the first always."""
+    words = 0
+    for count, place in enumerate(chosen):
+        words += len(windows[place].split())
+        if count and words > max_words:
+            return chosen[:count]
+    return chosen

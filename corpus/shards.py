@@ -14,7 +14,7 @@ A text record is `<s>` text `</s>`; a conversation is what `mlx_toy.chat.render`
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -60,8 +60,8 @@ class Header:
 class Encoded:
     """One record as ids; `loss_mask` is None for plain text; `bytes` is the length of its text."""
 
-    ids: list[int]
-    loss_mask: list[int] | None
+    ids: Sequence[int] | np.ndarray
+    loss_mask: Sequence[int] | np.ndarray | None
     bytes: int
 
 

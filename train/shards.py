@@ -91,7 +91,7 @@ def read_mixture_file(folder: Path) -> dict:
         return json.loads((folder / MIXTURE_FILE).read_text())
     except OSError as error:
         raise UserError(
-            f"no token shards at {folder}: write them with `python -m corpus shards`"
+            f"no token shards at {folder}: write them with `python -m corpus build`"
         ) from error
 
 

@@ -39,7 +39,7 @@ def pretrain(
 
     Args:
         preset: sizes and rates.
-        shards: directory that `python -m corpus shards` wrote.
+        shards: directory that `python -m corpus build` wrote.
         tokenizer: the one that made the shards.
         run: directory of the run; a run that is there goes on.
         steps: of the whole schedule; the preset's when None.
@@ -93,7 +93,7 @@ def finetune(
 
     Args:
         preset: sizes and rates.
-        shards: directory that `python -m corpus shards` wrote.
+        shards: directory that `python -m corpus build` wrote.
         tokenizer: the one that made the shards.
         run: directory of the run; a run that is there goes on.
         init: checkpoint of the base model.

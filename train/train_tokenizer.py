@@ -24,7 +24,7 @@ def train_tokenizer(text_file: Path, out: Path, vocab_size: int, threads: int = 
     """Train on a JSON-lines file of `{"text"}` and write `tokenizer.model`, atomically.
 
     Args:
-        text_file: the sample that `python -m corpus text` writes.
+        text_file: the sample that `python -m corpus build` writes.
         out: directory; it is made.
         vocab_size: number of pieces, bytes and control tokens included.
         threads: of sentencepiece.
@@ -33,7 +33,7 @@ def train_tokenizer(text_file: Path, out: Path, vocab_size: int, threads: int = 
         UserError: the file is missing, or holds too little text for so many pieces.
     """
     if not text_file.is_file():
-        raise UserError(f"no text at {text_file}: write it with `python -m corpus text`")
+        raise UserError(f"no text at {text_file}: write it with `python -m corpus build`")
     if text_file.stat().st_size < MIN_BYTES:
         raise UserError(f"{text_file} holds too little text for a tokenizer: give at least 2 kB")
     model = io.BytesIO()

@@ -1,0 +1,125 @@
+"""Context questions: what is shown, what is asked, and what the model learns to answer."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from corpus.bm25 import Bm25
+from corpus.conversations import ContextRecipe, context_questions
+from mlx_toy.chat import NOT_IN_PASSAGES
+from mlx_toy.sentences import split_sentences
+from mlx_toy.span_grammar import Region, SpanGrammar, collapse
+
+
+def towns(count, answers=True):
+    """Questions on articles of ten paragraphs each."""
+    return [
+        {
+            "title": f"Town {i // 10}",
+            "context": f"Alm{i} lies by a lake. Its mayor is Bo Strand{i}. It has a mill. "
+            + f"The mill of Alm{i} grinds rye for the bakers of the coast, year in and year out. "
+            * 4,
+            "question": f"Who is the mayor of Alm{i}?",
+            "answers": [f"Bo Strand{i}"] if answers else [],
+        }
+        for i in range(count)
+    ]
+
+
+def passages_of(conversation):
+    return [line.split("] ", 1)[1] for line in conversation[0]["content"].split("\n")]
+
+
+def cited(conversation):
+    """The span and the number of an answer."""
+    span, number = re.fullmatch(r"(.+) \[(\d)\]", conversation[2]["content"]).groups()
+    return span, int(number)
+
+
+def test_context_answers_cite_the_passage_that_holds_them():
+    refused, places, counts = 0, Counter(), Counter()
+    conversations = list(context_questions(towns(600), ContextRecipe(seed=3)))
+    for conversation in conversations:
+        assert [m["role"] for m in conversation] == ["context", "user", "assistant"]
+        passages = passages_of(conversation)
+        counts[len(passages)] += 1
+        assert len(set(passages)) == len(passages)
+        if conversation[2]["content"] == NOT_IN_PASSAGES:
+            refused += 1
+            continue
+        span, number = cited(conversation)
+        assert span in passages[number - 1]
+        assert sum(span in passage for passage in passages) == 1
+        places[number] += 1
+    assert 0.22 < refused / len(conversations) < 0.34
+    assert set(counts) == {1, 2, 3, 4}
+    assert places[1] and places[2] and places[3]
+
+
+def test_refused_questions_have_passages_that_do_not_answer():
+    by_question = {r["question"]: r["answers"][0] for r in towns(300)}
+    for context, question, answer in context_questions(towns(300)):
+        if answer["content"] == NOT_IN_PASSAGES:
+            assert by_question[question["content"]] not in context["content"]
+
+
+def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
+    texts = [
+        (
+            "It opened in 1985. The U.S. Army (the 3rd) paid $5.",
+            ["the U.S.", "$5", "5", "(the 3rd)"],
+        ),
+        ("Prices rose 4% in May; “Blue” was the shade.", ["4%", "“Blue”", "rose 4"]),
+        ("Dr. Ames saw it. He left at dawn.", ["Dr. Ames", "it. He", "dawn."]),
+    ]
+    records = [
+        {"title": t, "context": t, "question": "What?", "answers": [answer]}
+        for t, answers in texts
+        for answer in answers
+    ]
+    written = []
+    for conversation in context_questions(records, ContextRecipe(unanswerable=0)):
+        regions = [
+            Region(number, *collapse(passage, start, end))
+            for number, passage in enumerate(passages_of(conversation), start=1)
+            for start, end in split_sentences(passage)
+        ]
+        grammar = SpanGrammar(tiny_tokenizer, regions)
+        states = grammar.start
+        tokens = [*tiny_tokenizer.encode(conversation[2]["content"]), tiny_tokenizer.end_id]
+        for token in tokens:
+            assert token in grammar.allowed(states), conversation[2]["content"]
+            states = grammar.advance(states, token)
+        assert states
+        written.append(cited(conversation)[0])
+    assert {"$5", "4%", "“Blue”", "Dr. Ames", "dawn"} <= set(written)
+    assert "it. He" not in written  # no span of one sentence
+
+
+def test_answers_inside_other_words_are_not_cited():
+    record = {"title": "A", "context": "It is 1985.", "question": "?", "answers": ["98"]}
+    assert list(context_questions([record], ContextRecipe(unanswerable=0))) == []
+
+
+@pytest.mark.parametrize("natural", [0.1, 0.5])
+def test_share_of_unanswerable_questions_holds_however_many_there_are_at_first(natural):
+    records = towns(1500)
+    for record in records:
+        if random.Random(record["question"]).random() < natural:
+            record["answers"] = []
+    answers = [c[2]["content"] for c in context_questions(records)]
+    assert 0.22 < answers.count(NOT_IN_PASSAGES) / len(answers) < 0.34
+
+
+def test_articles_are_dressed_the_same_whatever_stands_before_them():
+    records = towns(40)
+    assert list(context_questions(records))[-5:] == list(context_questions(records[20:]))[-5:]
+
+
+def test_bm25_ranks_rare_shared_words_first():
+    texts = ["the mill by the lake", "the wren sings", "the lake", "the the the the"]
+    assert Bm25(texts).ranking("Where does the wren sing?")[0] == 1
+    assert Bm25(texts).ranking("the mill of the lake")[:2] == [0, 2]
+    assert Bm25([]).ranking("x") == []
