@@ -17,9 +17,11 @@ from corpus.shards import Encoded, write_shard
 from mlx_toy.errors import UserError
 from train import checkpoints
 from train.batches import ConversationBatches, MicroBatch, WindowBatches
+from train.initial import initial_weights
 from train.lanes import Lanes
-from train.loop import CHECKPOINTS, METRICS_FILE, RunSettings, initial_weights, start, train
+from train.loop import CHECKPOINTS, RunSettings, start, train
 from train.optimizer import OptimizerSettings, initial_state, orthogonalize, update
+from train.records import METRICS_FILE
 from train.schedule import WarmupStableDecay
 from train.shards import Mixture, open_shard
 

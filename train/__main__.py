@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from mlx_toy.errors import UserError
 
 if TYPE_CHECKING:
+    from train.checkpoints import Checkpoint
     from train.presets import Preset
 
 
@@ -35,7 +36,7 @@ def _tokenizer(options: argparse.Namespace) -> None:
 
 def _pretrain(options: argparse.Namespace) -> None:
     from mlx_toy.tokenizer import Tokenizer
-    from train import plot, stages
+    from train import stages
 
     done = stages.pretrain(
         _preset(options),
@@ -47,13 +48,14 @@ def _pretrain(options: argparse.Namespace) -> None:
         branch=_newest(options.branch),
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
+        track=options.track,
     )
-    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+    _print_end(done, options.run)
 
 
 def _finetune(options: argparse.Namespace) -> None:
     from mlx_toy.tokenizer import Tokenizer
-    from train import plot, stages
+    from train import stages
 
     done = stages.finetune(
         _preset(options),
@@ -64,8 +66,17 @@ def _finetune(options: argparse.Namespace) -> None:
         steps=options.steps,
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
+        track=options.track,
     )
-    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+    _print_end(done, options.run)
+
+
+def _print_end(done: "Checkpoint", run: Path) -> None:
+    from train import plot
+    from train.records import METRICS_FILE
+
+    if (run / METRICS_FILE).is_file():  # not in the other processes of a run that several share
+        print(f"step {done.step} in {run}, loss curve in {plot.draw(run)}")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -128,10 +139,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--tokenizer", **directory, help="its directory")
         command.add_argument("--shards", **directory, help="directory of token shards")
         command.add_argument("--run", **directory, help="directory of the run")
-        command.add_argument("--steps", type=int, help="of the schedule (default: the preset's)")
-        command.add_argument("--tokens-per-step", type=int, help="(default: the preset's)")
+        command.add_argument(
+            "--steps", type=_positive, help="of the schedule (default: the preset's)"
+        )
+        command.add_argument("--tokens-per-step", type=_positive, help="(default: the preset's)")
         command.add_argument("--seed", type=int, default=0, help="of weights and data")
-        command.add_argument("--checkpoint-every", type=int, default=100, help="steps")
+        command.add_argument("--checkpoint-every", type=_positive, default=100, help="steps")
+        command.add_argument("--rate", type=float, default=1, help="factor of the preset's rates")
+        command.add_argument("--track", default="", metavar="PROJECT", help="log to trackio too")
         if stage == "pretrain":
             command.add_argument("--decay-steps", type=int, help="at the end (default: 30%%)")
             command.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
@@ -176,6 +191,11 @@ def _preset(options: argparse.Namespace) -> "Preset":
     from train.presets import preset
 
     chosen = preset(options.preset)
+    chosen = replace(
+        chosen,
+        matrix_rate=chosen.matrix_rate * options.rate,
+        other_rate=chosen.other_rate * options.rate,
+    )
     if options.tokens_per_step is None:
         return chosen
     if options.tokens_per_step < chosen.window:
@@ -184,6 +204,12 @@ def _preset(options: argparse.Namespace) -> "Preset":
             f"use {chosen.window} or more"
         )
     return replace(chosen, tokens_per_step=options.tokens_per_step)
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _add_preset(command: argparse.ArgumentParser) -> None:
