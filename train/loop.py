@@ -135,7 +135,8 @@ def train(
             the last good checkpoint is named.
     """
     processes = processes or Processes()
-    settings.run.mkdir(parents=True, exist_ok=True)
+    if processes.first:
+        settings.run.mkdir(parents=True, exist_ok=True)
     facts = {**begin.facts, **settings.facts, "model": asdict(settings.model)}
     current = Checkpoint(begin.step, begin.weights, begin.optimizer, facts)
     weights, state = begin.weights, begin.optimizer

@@ -21,6 +21,7 @@ from train.shards import Mixture, open_mixture
 from train.tracking import check_installed
 from train.validation import validator
 
+REPORT_EVERY = 10  # steps between progress lines, or more often with frequent checkpoints
 MANY_EPOCHS = 20  # a text read more often than this is learned by heart
 
 
@@ -77,6 +78,7 @@ def pretrain(
         optimizer=OptimizerSettings(preset.matrix_rate, preset.other_rate),
         seed=seed,
         checkpoint_every=checkpoint_every,
+        report_every=min(REPORT_EVERY, checkpoint_every),
         facts=_facts("pretrain", preset, tokenizer, seed=seed, steps=steps),
         track=track,
     )
@@ -135,6 +137,7 @@ def finetune(
         optimizer=rates,
         seed=seed,
         checkpoint_every=checkpoint_every,
+        report_every=min(REPORT_EVERY, checkpoint_every),
         facts=_facts("finetune", preset, tokenizer, seed=seed, steps=steps),
         track=track,
     )
