@@ -1,5 +1,6 @@
 """Commands of training; each goes on where an interrupted one stopped.
 
+    python -m train all       --preset nano --text mybook.txt --out DIR
     python -m train tokenizer --preset mini --text RUN/text.jsonl --out RUN/tokenizer
     python -m train pretrain  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/base
@@ -124,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     directory = {"type": Path, "required": True, "metavar": "DIR"}
+
+    from train import everything
+
+    whole = commands.add_parser("all", help="all stages on your own text")
+    whole.set_defaults(run_command=everything.run)
+    _add_preset(whole)
+    everything.add_arguments(whole)
 
     tokenizer = commands.add_parser("tokenizer", help="train the tokenizer")
     tokenizer.set_defaults(run_command=_tokenizer)
