@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_fixtures import TINY, write_shards
+from training_fixtures import ONE_THREAD, TINY, write_shards
 
 from train import checkpoints, records
 from train.loop import CHECKPOINTS
@@ -36,7 +36,7 @@ except UserError as error:
 def launch(shards, run, *, size):
     """Train in `size` processes of a ring on this computer, as `mlx.launch` starts them."""
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    environment = [{**os.environ, "PYTHONPATH": path} for _ in range(size)]
+    environment = [{**ONE_THREAD, "PYTHONPATH": path} for _ in range(size)]
     if size > 1:
         hosts = run.parent / "hosts.json"
         hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in _free_ports(size)]))

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlx_toy.backend import mx
 
 import pytest
-from training_fixtures import TINY, write_shards
+from training_fixtures import ONE_THREAD, TINY, write_shards
 
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
@@ -146,6 +146,7 @@ def test_full_disk_stops_with_the_last_checkpoint_named(shards, tiny_tokenizer, 
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, "200000", *map(str, arguments), "--run", str(run)],
         cwd=ROOT,
+        env=ONE_THREAD,
         capture_output=True,
         text=True,
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from training_fixtures import ONE_THREAD
 
 from mlx_toy import model_directory
 
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 def train_all(*arguments):
     command = [sys.executable, "-m", "train", "all", "--preset", "nano", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True)
 
 
 def can_build():

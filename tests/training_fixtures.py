@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from corpus.shards import Encoded, write_shard
 from mlx_toy.chat import render
 from mlx_toy.tokenizer import Tokenizer
 from train.presets import Preset
+
+# For training in a process of its own: this one's setting, a thread a core, is for serving.
+ONE_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 
 # One layer of width 64; a step reads 8 windows of 32 tokens in 4 micro-batches.
 TINY = Preset("tiny", 64, 1, 1, 400, 64, 32, 256, 64, pretrain_steps=4, finetune_steps=2)
