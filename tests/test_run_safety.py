@@ -178,3 +178,34 @@ def test_records_after_the_checkpoint_are_dropped_when_a_run_goes_on(tmp_path):
         cut.write('{"step": 4, "lo')
     records.rewind(tmp_path, 2)
     assert records.read(file) == [{"step": 1}, {"step": 2}]
+
+
+def test_polite_kill_saves_and_says_how_to_go_on(shards, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["pretrain", "--preset", "nano", "--steps", "500", "--tokens-per-step", "256"]
+    arguments += ["--tokenizer", shards, "--shards", shards, "--run", run]
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "train", *map(str, arguments)],
+        cwd=ROOT,
+        env=ONE_THREAD,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    victim.stderr.readline()  # the report of step 10
+    victim.terminate()
+    _, said = victim.communicate(timeout=60)
+    step = checkpoints.load(checkpoints.latest(run / CHECKPOINTS)).step
+    assert victim.returncode == 0 and 10 <= step < 500
+    assert f"stopped at step {step}, saved: run the same command again" in said
+
+
+def test_checkpoint_of_broken_weights_is_not_saved(shards, tiny_tokenizer, tmp_path):
+    """A rate beyond all reason: the run ends, and what is on disk is a number."""
+    wild = replace(TINY, matrix_rate=1e30, other_rate=1e30)
+    with pytest.raises(UserError, match=r"not a number at step \d+: run again with lower rates"):
+        pretrain(wild, shards, tiny_tokenizer, tmp_path / "run", steps=20, checkpoint_every=1)
+    newest = checkpoints.latest(tmp_path / "run" / CHECKPOINTS)
+    if newest is not None:
+        weights = checkpoints.load(newest).weights
+        assert all(mx.isfinite(array).all().item() for array in weights.values())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_toy.errors import UserError
+from train.arguments import positive
 
 if TYPE_CHECKING:
     from train.checkpoints import Checkpoint
@@ -74,9 +75,9 @@ def _finetune(options: argparse.Namespace) -> None:
 
 def _print_end(done: "Checkpoint", run: Path) -> None:
     from train import plot
-    from train.records import METRICS_FILE
+    from train.processes import Processes
 
-    if (run / METRICS_FILE).is_file():  # not in the other processes of a run that several share
+    if Processes().first:
         print(f"step {done.step} in {run}, loss curve in {plot.draw(run)}")
 
 
@@ -148,11 +149,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--shards", **directory, help="directory of token shards")
         command.add_argument("--run", **directory, help="directory of the run")
         command.add_argument(
-            "--steps", type=_positive, help="of the schedule (default: the preset's)"
+            "--steps", type=positive, help="of the schedule (default: the preset's)"
         )
-        command.add_argument("--tokens-per-step", type=_positive, help="(default: the preset's)")
+        command.add_argument("--tokens-per-step", type=positive, help="(default: the preset's)")
         command.add_argument("--seed", type=int, default=0, help="of weights and data")
-        command.add_argument("--checkpoint-every", type=_positive, default=100, help="steps")
+        command.add_argument("--checkpoint-every", type=positive, default=100, help="steps")
         command.add_argument("--rate", type=float, default=1, help="factor of the preset's rates")
         command.add_argument("--track", default="", metavar="PROJECT", help="log to trackio too")
         if stage == "pretrain":
@@ -212,12 +213,6 @@ def _preset(options: argparse.Namespace) -> "Preset":
             f"use {chosen.window} or more"
         )
     return replace(chosen, tokens_per_step=options.tokens_per_step)
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
 
 
 def _add_preset(command: argparse.ArgumentParser) -> None:

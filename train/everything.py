@@ -17,7 +17,10 @@ from pathlib import Path
 
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
+from train.arguments import positive
 from train.presets import Preset, preset
+from train.processes import Processes
+from train.tracking import check_installed
 
 EPOCHS = 10  # times the text is read, where the preset's steps would read it more often
 MIN_STEPS = 100  # fewer teach a model nothing, however short the text
@@ -32,8 +35,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     origin.add_argument("--text", type=Path, nargs="+", metavar="FILE", help="your own text files")
     origin.add_argument("--data", help="directory with the sources (default: $MLX_TOY_DATA)")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="of all results")
-    command.add_argument("--steps", type=int, help="of pretraining (default: by the text's length)")
-    command.add_argument("--finetune-steps", type=int, help="(default: the preset's)")
+    command.add_argument(
+        "--steps", type=positive, help="of pretraining (default: by the text's length)"
+    )
+    command.add_argument("--finetune-steps", type=positive, help="(default: the preset's)")
     command.add_argument("--seed", type=int, default=0, help="of weights and data")
     command.add_argument("--track", default="", metavar="PROJECT", help="log to trackio too")
 
@@ -49,6 +54,10 @@ def run(options: argparse.Namespace) -> None:
 
     size, out = preset(options.preset), options.out
     shards, tokenizer_dir = out / "shards", out / "tokenizer"
+    if Processes().size > 1:
+        raise UserError("`all` is for one process: run the stages one by one with mlx.launch")
+    if options.track:
+        check_installed()
     _check_order(options)
     if not (tokenizer_dir / FILE_NAME).is_file():
         _build_corpus(options)  # writes the sample of text for the tokenizer ...
