@@ -28,8 +28,8 @@ def measure(model: str) -> dict[str, float]:
 
     from mlx_toy.engine import GREEDY, Engine, Sampling
     from train.batches import MicroBatch
+    from train.initial import initial_weights
     from train.lanes import Lanes
-    from train.loop import initial_weights
     from train.presets import preset
 
     size = preset("mini")

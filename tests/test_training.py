@@ -12,14 +12,17 @@ from mlx_toy.backend import mx
 
 import numpy as np
 import pytest
+from training_fixtures import ONE_THREAD
 
 from corpus.shards import Encoded, write_shard
 from mlx_toy.errors import UserError
 from train import checkpoints
 from train.batches import ConversationBatches, MicroBatch, WindowBatches
+from train.initial import initial_weights
 from train.lanes import Lanes
-from train.loop import CHECKPOINTS, METRICS_FILE, RunSettings, initial_weights, start, train
+from train.loop import CHECKPOINTS, RunSettings, start, train
 from train.optimizer import OptimizerSettings, initial_state, orthogonalize, update
+from train.records import METRICS_FILE
 from train.schedule import WarmupStableDecay
 from train.shards import Mixture, open_shard
 
@@ -121,16 +124,16 @@ def test_killed_process_resumes_exactly(tmp_path, tiny_tokenizer):
         places = ["--tokenizer", tmp_path, "--shards", tmp_path, "--run", tmp_path / run]
         return [sys.executable, "-m", "train", "pretrain", *flags, *map(str, places)]
 
-    root = Path(__file__).parent.parent
-    subprocess.run(command("whole"), cwd=root, check=True, capture_output=True)
-    victim = subprocess.Popen(command("cut"), cwd=root, stderr=subprocess.DEVNULL)
+    place = {"cwd": Path(__file__).parent.parent, "env": ONE_THREAD}
+    subprocess.run(command("whole"), **place, check=True, capture_output=True)
+    victim = subprocess.Popen(command("cut"), **place, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while checkpoints.latest(tmp_path / "cut" / CHECKPOINTS) is None:
         assert victim.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
-    subprocess.run(command("cut"), cwd=root, check=True, capture_output=True)
+    subprocess.run(command("cut"), **place, check=True, capture_output=True)
     whole, cut = (
         checkpoints.load(checkpoints.latest(tmp_path / run / CHECKPOINTS))
         for run in ("whole", "cut")

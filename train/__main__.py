@@ -1,5 +1,6 @@
 """Commands of training; each goes on where an interrupted one stopped.
 
+    python -m train all       --preset nano --text mybook.txt --out DIR
     python -m train tokenizer --preset mini --text RUN/text.jsonl --out RUN/tokenizer
     python -m train pretrain  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/base
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_toy.errors import UserError
+from train.arguments import positive
 
 if TYPE_CHECKING:
+    from train.checkpoints import Checkpoint
     from train.presets import Preset
 
 
@@ -35,7 +38,7 @@ def _tokenizer(options: argparse.Namespace) -> None:
 
 def _pretrain(options: argparse.Namespace) -> None:
     from mlx_toy.tokenizer import Tokenizer
-    from train import plot, stages
+    from train import stages
 
     done = stages.pretrain(
         _preset(options),
@@ -47,13 +50,14 @@ def _pretrain(options: argparse.Namespace) -> None:
         branch=_newest(options.branch),
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
+        track=options.track,
     )
-    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+    _print_end(done, options.run)
 
 
 def _finetune(options: argparse.Namespace) -> None:
     from mlx_toy.tokenizer import Tokenizer
-    from train import plot, stages
+    from train import stages
 
     done = stages.finetune(
         _preset(options),
@@ -64,8 +68,17 @@ def _finetune(options: argparse.Namespace) -> None:
         steps=options.steps,
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
+        track=options.track,
     )
-    print(f"step {done.step} in {options.run}, loss curve in {plot.draw(options.run)}")
+    _print_end(done, options.run)
+
+
+def _print_end(done: "Checkpoint", run: Path) -> None:
+    from train import plot
+    from train.processes import Processes
+
+    if Processes().first:
+        print(f"step {done.step} in {run}, loss curve in {plot.draw(run)}")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -114,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     directory = {"type": Path, "required": True, "metavar": "DIR"}
 
+    from train import everything
+
+    whole = commands.add_parser("all", help="all stages on your own text")
+    whole.set_defaults(run_command=everything.run)
+    _add_preset(whole)
+    everything.add_arguments(whole)
+
     tokenizer = commands.add_parser("tokenizer", help="train the tokenizer")
     tokenizer.set_defaults(run_command=_tokenizer)
     _add_preset(tokenizer)
@@ -128,10 +148,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--tokenizer", **directory, help="its directory")
         command.add_argument("--shards", **directory, help="directory of token shards")
         command.add_argument("--run", **directory, help="directory of the run")
-        command.add_argument("--steps", type=int, help="of the schedule (default: the preset's)")
-        command.add_argument("--tokens-per-step", type=int, help="(default: the preset's)")
+        command.add_argument(
+            "--steps", type=positive, help="of the schedule (default: the preset's)"
+        )
+        command.add_argument("--tokens-per-step", type=positive, help="(default: the preset's)")
         command.add_argument("--seed", type=int, default=0, help="of weights and data")
-        command.add_argument("--checkpoint-every", type=int, default=100, help="steps")
+        command.add_argument("--checkpoint-every", type=positive, default=100, help="steps")
+        command.add_argument("--rate", type=float, default=1, help="factor of the preset's rates")
+        command.add_argument("--track", default="", metavar="PROJECT", help="log to trackio too")
         if stage == "pretrain":
             command.add_argument("--decay-steps", type=int, help="at the end (default: 30%%)")
             command.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
@@ -175,6 +199,11 @@ def _preset(options: argparse.Namespace) -> "Preset":
     from train.presets import preset
 
     chosen = preset(options.preset)
+    chosen = replace(
+        chosen,
+        matrix_rate=chosen.matrix_rate * options.rate,
+        other_rate=chosen.other_rate * options.rate,
+    )
     if options.tokens_per_step is None:
         return chosen
     if options.tokens_per_step < chosen.window:

@@ -13,6 +13,7 @@ from mlx_toy.errors import UserError
 from train.schedule import WarmupStableDecay
 from train.shards import Mixture, Shard
 
+EMPTY_DRAWS = 1_000  # conversations in a row with nothing to learn, before we give up
 LENGTH_STEP = 32  # conversations are padded to a multiple of this, so that few shapes occur
 
 
@@ -95,8 +96,10 @@ def _long_enough(mixture: Mixture, window: int) -> Mixture:
         (s, p) for s, p in zip(mixture.shards, mixture.parts, strict=True) if len(s.tokens) > window
     ]
     if not kept:
+        names = ", ".join(sorted(shard.name for shard in mixture.shards))
         raise UserError(
-            f"every shard is shorter than a window of {window + 1} tokens: give more text"
+            f"too little text: no shard ({names}) is as long as a window of {window + 1} tokens; "
+            "give more text"
         )
     return Mixture([shard for shard, _ in kept], [part for _, part in kept])
 
@@ -142,13 +145,18 @@ class ConversationBatches:
         """The micro-batches of a step."""
         rng = _rng(self._seed, step)
         rows: list[tuple[np.ndarray, np.ndarray]] = []
-        tokens = 0
+        tokens = empty = 0
         while tokens < self._tokens_per_step:
             shard = self._shards[rng.choice(len(self._shards), p=self._chances)]
             ids, mask = self._draw(shard, rng)
             if mask[1:].any():
                 rows.append((ids, mask))
-                tokens += len(ids)
+                tokens, empty = tokens + len(ids), 0
+            elif (empty := empty + 1) == EMPTY_DRAWS:
+                raise UserError(
+                    f"the conversations in {shard.name!r} hold no assistant's words in their first "
+                    f"{self._context} tokens: give shorter ones, or ones with answers"
+                )
         rows.sort(key=lambda row: len(row[0]))
         return list(self._group(rows))
 

@@ -5,6 +5,7 @@ BLAS thread and half of the micro-batches, keep both cores busy. On a GPU there 
 lanes' gradients are summed in a fixed order, so a run is the same bit for bit every time.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,8 @@ from mlx_toy.model import Model, ModelArgs
 from train.batches import MicroBatch
 
 Gradients = dict[str, mx.array]
+PEAK_SIZE_CPU, PEAK_SIZE_GPU = 1024, 4096  # rows of the matrices that measure the peak
+PEAK_REPEATS = 3
 
 
 def default_lanes() -> int:
@@ -33,28 +36,35 @@ class Lanes:
     Args:
         args: the architecture.
         lanes: how many threads.
+        dtype: of the computation; weights, gradients and losses are float32 whatever it is.
     """
 
-    def __init__(self, args: ModelArgs, lanes: int | None = None):
+    def __init__(self, args: ModelArgs, lanes: int | None = None, dtype: mx.Dtype | None = None):
+        self._dtype = dtype or compute_dtype()
         self._pools = [ThreadPoolExecutor(1) for _ in range(lanes or default_lanes())]
         self._models = [pool.submit(_replica, args).result() for pool in self._pools]
 
     def gradients(
-        self, parameters: Gradients, batches: list[MicroBatch]
+        self, parameters: Gradients, batches: list[MicroBatch], counted: int | None = None
     ) -> tuple[Gradients, float, int]:
         """Mean loss over all counted targets of all micro-batches, and its gradient.
 
         Args:
             parameters: by name, float32.
-            batches: at least one of them with a counted target.
+            batches: what to learn from.
+            counted: targets to divide by, where other processes have more of the step's
+                micro-batches; those of `batches` when None.
 
         Returns:
             (gradients by name, loss in nats a target, counted targets).
         """
-        counted = int(sum(batch.mask.sum() for batch in batches))
+        counted = counted_targets(batches) if counted is None else counted
+        dtype = self._dtype
         results = self._everywhere(
-            batches, lambda model, part: _lane_gradients(model, parameters, part, counted)
+            batches, lambda model, part: _lane_gradients(model, parameters, part, counted, dtype)
         )
+        if not results:  # more processes than micro-batches
+            return {name: mx.zeros_like(a) for name, a in parameters.items()}, 0.0, counted
         total, loss = results[0]
         for gradients, lane_loss in results[1:]:
             total = {name: total[name] + gradients[name] for name in total}
@@ -63,11 +73,24 @@ class Lanes:
 
     def loss(self, parameters: Gradients, batches: list[MicroBatch]) -> float:
         """Mean loss in nats a counted target, without gradients."""
-        counted = int(sum(batch.mask.sum() for batch in batches))
+        counted, dtype = counted_targets(batches), self._dtype
         results = self._everywhere(
-            batches, lambda model, part: _lane_loss(model, parameters, part, counted)
+            batches, lambda model, part: _lane_loss(model, parameters, part, counted, dtype)
         )
         return sum(results)
+
+    def with_model(self, parameters: Gradients, work: Callable[[Model], Any]) -> Any:
+        """What `work` makes of a model with these parameters, in the thread that owns it."""
+
+        def run() -> Any:
+            _set(self._models[0], tree_unflatten(list(parameters.items())), self._dtype)
+            return work(self._models[0])
+
+        return self._pools[0].submit(run).result()
+
+    def matmul_flops(self) -> float:
+        """Measured speed of matrix products on all lanes at once, in operations a second."""
+        return sum(job.result() for job in [p.submit(_peak, self._dtype) for p in self._pools])
 
     def __enter__(self) -> "Lanes":
         return self
@@ -83,15 +106,38 @@ class Lanes:
 
     def _everywhere(self, batches: list[MicroBatch], work: Callable[..., Any]) -> list[Any]:
         """Share the micro-batches among the lanes, about evenly by size, and wait for all."""
-        shares: list[list[MicroBatch]] = [[] for _ in self._pools]
-        for batch in sorted(batches, key=lambda b: b.mask.size, reverse=True):
-            min(shares, key=lambda share: sum(b.mask.size for b in share)).append(batch)
+        shares = share_out(batches, len(self._pools))
         jobs = [
             pool.submit(work, model, share)
             for pool, model, share in zip(self._pools, self._models, shares, strict=True)
             if share
         ]
         return [job.result() for job in jobs]
+
+
+def counted_targets(batches: list[MicroBatch]) -> int:
+    """How many targets count in the loss."""
+    return int(sum(batch.mask.sum() for batch in batches))
+
+
+def share_out(batches: list[MicroBatch], parts: int) -> list[list[MicroBatch]]:
+    """Divide micro-batches into parts of about the same size, always in the same way."""
+    shares: list[list[MicroBatch]] = [[] for _ in range(parts)]
+    for batch in sorted(batches, key=lambda b: b.mask.size, reverse=True):
+        min(shares, key=lambda share: sum(b.mask.size for b in share)).append(batch)
+    return shares
+
+
+def _peak(dtype: mx.Dtype) -> float:
+    size = PEAK_SIZE_CPU if info().device == "cpu" else PEAK_SIZE_GPU
+    factor = mx.full((size, size), 0.5, dtype=dtype)
+    mx.eval(factor @ factor)
+    best = float("inf")
+    for _ in range(PEAK_REPEATS):
+        began = time.perf_counter()
+        mx.eval(factor @ factor)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
 
 
 def _replica(args: ModelArgs) -> Model:
@@ -101,19 +147,29 @@ def _replica(args: ModelArgs) -> Model:
     return model
 
 
-def _micro_loss(model: Model, parameters: Any, tokens: mx.array, weights: mx.array) -> mx.array:
-    """Sum of the weighted losses of one micro-batch, computed in the device's dtype."""
-    dtype = compute_dtype()
+def _set(model: Model, parameters: Any, dtype: mx.Dtype) -> None:
     model.update(tree_map(lambda array: array.astype(dtype), parameters))
-    losses = ops.cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
+
+
+def _micro_loss(
+    model: Model, parameters: Any, dtype: mx.Dtype, tokens: mx.array, weights: mx.array
+) -> mx.array:
+    """Sum of the weighted losses of one micro-batch, computed in `dtype` up to the logits."""
+    _set(model, parameters, dtype)
+    logits = model(tokens[:, :-1]).astype(mx.float32)
+    losses = ops.cross_entropy(logits, tokens[:, 1:])
     return (losses * weights).sum()
 
 
 def _lane_gradients(
-    model: Model, parameters: Gradients, batches: list[MicroBatch], counted: int
+    model: Model,
+    parameters: Gradients,
+    batches: list[MicroBatch],
+    counted: int,
+    dtype: mx.Dtype,
 ) -> tuple[Gradients, float]:
     tree = tree_unflatten(list(parameters.items()))
-    gradient_of = mx.value_and_grad(lambda tree, *rest: _micro_loss(model, tree, *rest))
+    gradient_of = mx.value_and_grad(lambda tree, *rest: _micro_loss(model, tree, dtype, *rest))
     total: Any = None
     loss = mx.array(0.0)
     for batch in batches:
@@ -126,11 +182,15 @@ def _lane_gradients(
 
 
 def _lane_loss(
-    model: Model, parameters: Gradients, batches: list[MicroBatch], counted: int
+    model: Model,
+    parameters: Gradients,
+    batches: list[MicroBatch],
+    counted: int,
+    dtype: mx.Dtype,
 ) -> float:
     tree = tree_unflatten(list(parameters.items()))
     loss = 0.0
     for batch in batches:
         weights = mx.array(batch.mask / counted)
-        loss += _micro_loss(model, tree, mx.array(batch.tokens), weights).item()
+        loss += _micro_loss(model, tree, dtype, mx.array(batch.tokens), weights).item()
     return loss

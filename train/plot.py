@@ -1,10 +1,10 @@
 """The loss curve of a run, drawn from its metrics."""
 
-import json
+import os
 from pathlib import Path
 
 from mlx_toy.errors import UserError
-from train.loop import METRICS_FILE
+from train import records
 
 
 def draw(run: Path) -> Path:
@@ -13,22 +13,21 @@ def draw(run: Path) -> Path:
     Raises:
         UserError: the run has no metrics yet.
     """
-    try:
-        records = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
-    except OSError as error:
-        raise UserError(f"no metrics at {run}: train first") from error
+    metrics = records.read(run / records.METRICS_FILE)
+    if not metrics:
+        raise UserError(f"no metrics at {run}: train first")
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
-    losses = [(r["tokens"] / 1e6, r["loss"]) for r in records if "loss" in r]
+    losses = [(r["tokens"] / 1e6, r["loss"]) for r in metrics if "loss" in r]
     left.plot(*zip(*losses, strict=True), linewidth=1) if losses else None
     left.set(xlabel="million tokens", ylabel="nats per target", title="training loss")
-    names = {key for record in records for key in record if key.startswith("bits per byte")}
+    names = {key for record in metrics for key in record if key.startswith("bits per byte")}
     for name in sorted(names):
-        points = [(r["tokens"] / 1e6, r[name]) for r in records if name in r]
+        points = [(r["tokens"] / 1e6, r[name]) for r in metrics if name in r]
         right.plot(
             *zip(*points, strict=True), marker=".", label=name.removeprefix("bits per byte ")
         )
@@ -37,7 +36,8 @@ def draw(run: Path) -> Path:
         right.legend(fontsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    out = run / "loss.png"
-    figure.savefig(out, dpi=110)
+    out, partial = run / "loss.png", run / ".loss.partial"
+    figure.savefig(partial, dpi=110, format="png")
     pyplot.close(figure)
+    os.replace(partial, out)  # whoever looks at it while it is drawn sees a whole one
     return out

@@ -49,28 +49,40 @@ def open_shard(folder: Path, name: str, split: str) -> Shard | None:
     header_path = folder / f"{name}.{split}.json"
     if not header_path.is_file():
         return None
-    header = json.loads(header_path.read_text())
+    try:
+        header = json.loads(header_path.read_text())
+    except ValueError as error:
+        raise UserError(f"{header_path} is broken ({error}): build the shards again") from error
     if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
         raise UserError(f"{header_path} is no shard of version {VERSION}: build the shards again")
-    stem = header_path.with_suffix("")
-    tokens = np.memmap(f"{stem}.bin", dtype="<u2", mode="r")
-    if len(tokens) != header["tokens"]:
-        raise UserError(
-            f"{stem}.bin holds {len(tokens):,} tokens, not the {header['tokens']:,} of its header: "
-            "build the shards again"
-        )
+    stem, tokens = header_path.with_suffix(""), header["tokens"]
     mask = None
     if header["kind"] == "conversation":
-        mask = np.memmap(f"{stem}.mask.bin", dtype=np.uint8, mode="r")
+        mask = _map(Path(f"{stem}.mask.bin"), np.dtype(np.uint8), tokens)
+    offsets = _map(Path(f"{stem}.offsets.bin"), np.dtype("<u8"), header["records"] + 1)
     return Shard(
         name=name,
-        tokens=tokens,
-        offsets=np.fromfile(f"{stem}.offsets.bin", dtype="<u8").astype(np.int64),
+        tokens=_map(Path(f"{stem}.bin"), np.dtype("<u2"), tokens),
+        offsets=offsets.astype(np.int64),
         loss_mask=mask,
         bytes=header["bytes"],
         tokenizer_sha256=header["tokenizer_sha256"],
         vocab_size=header["vocab_size"],
     )
+
+
+def _map(path: Path, dtype: np.dtype, length: int) -> np.ndarray:
+    """An array in a file, as long as its header says."""
+    try:
+        found = path.stat().st_size // dtype.itemsize
+    except OSError as error:
+        raise UserError(f"{path} is missing: build the shards again") from error
+    if found != length or not length:
+        raise UserError(
+            f"{path} holds {found:,} entries, not the {length:,} of its header: "
+            "build the shards again"
+        )
+    return np.memmap(path, dtype=dtype, mode="r")
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,10 @@ def read_mixture_file(folder: Path) -> dict:
     except OSError as error:
         raise UserError(
             f"no token shards at {folder}: write them with `python -m corpus build`"
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{folder / MIXTURE_FILE} is broken ({error}): build the shards again"
         ) from error
 
 

@@ -1,26 +1,28 @@
 """The stages: pretraining on plain text, fine-tuning on conversations; both by the one loop."""
 
 import hashlib
-import math
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-
-from mlx_toy.backend import mx
-
-import numpy as np
+from typing import Any
 
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
-from train.batches import ConversationBatches, MicroBatch, WindowBatches
+from train import samples
+from train.batches import Batches, ConversationBatches, WindowBatches
 from train.checkpoints import Checkpoint
-from train.lanes import Lanes
 from train.loop import RunSettings, start, train
 from train.optimizer import OptimizerSettings
 from train.presets import Preset
+from train.processes import Processes
+from train.progress import say
+from train.run_lock import only_run
 from train.schedule import WarmupStableDecay
-from train.shards import Mixture, open_mixture, open_shard, read_mixture_file
+from train.shards import Mixture, open_mixture
+from train.tracking import check_installed
+from train.validation import validator
 
-VALIDATION_ROWS = 24  # windows of each validation shard; the same ones every time
+REPORT_EVERY = 10  # steps between progress lines, or more often with frequent checkpoints
+MANY_EPOCHS = 20  # a text read more often than this is learned by heart
 
 
 def pretrain(
@@ -34,6 +36,7 @@ def pretrain(
     branch: Path | None = None,
     seed: int = 0,
     checkpoint_every: int = 100,
+    track: str = "",
 ) -> Checkpoint:
     """Train the base model on windows of plain text.
 
@@ -47,15 +50,17 @@ def pretrain(
         branch: a checkpoint of another run to go on from, so that one trunk serves many decays.
         seed: of weights and data.
         checkpoint_every: steps.
+        track: name of a trackio project that gets the metrics too; empty for none.
 
     Raises:
-        UserError: no shards, another tokenizer, or a run of another architecture.
+        UserError: no or too short shards, another tokenizer, a run of another architecture, or a
+            run in this directory that goes on at this moment.
     """
     steps = steps or preset.pretrain_steps
     decay_steps = round(0.3 * steps) if decay_steps is None else decay_steps
     schedule = WarmupStableDecay(steps, warmup_steps=min(100, steps // 10), decay_steps=decay_steps)
     trunk, decay = open_mixture(shards, "pretrain"), open_mixture(shards, "decay")
-    _same_tokenizer(tokenizer, trunk)
+    _same_tokenizer(tokenizer, trunk, decay)
     batches = WindowBatches(
         trunk,
         decay,
@@ -65,6 +70,7 @@ def pretrain(
         micro_rows=max(1, preset.micro_tokens // preset.window),
         seed=seed,
     )
+    _warn_of_epochs(trunk, steps * preset.tokens_per_step)
     settings = RunSettings(
         run=run,
         model=preset.model_args(tokenizer.vocab_size),
@@ -72,10 +78,12 @@ def pretrain(
         optimizer=OptimizerSettings(preset.matrix_rate, preset.other_rate),
         seed=seed,
         checkpoint_every=checkpoint_every,
-        facts={"stage": "pretrain", "preset": preset.name, "seed": seed, "steps": steps},
+        report_every=min(REPORT_EVERY, checkpoint_every),
+        facts=_facts("pretrain", preset, tokenizer, seed=seed, steps=steps),
+        track=track,
     )
-    begin = start(settings, branch=branch)
-    return train(settings, batches, begin, _validator(shards, preset.window))
+    prompts = samples.text_prompts(shards, tokenizer)
+    return _run(settings, batches, shards, preset, tokenizer, prompts, branch=branch)
 
 
 def finetune(
@@ -88,6 +96,7 @@ def finetune(
     steps: int | None = None,
     seed: int = 0,
     checkpoint_every: int = 100,
+    track: str = "",
 ) -> Checkpoint:
     """Teach a base model to chat and to answer from passages; only the assistant's words count.
 
@@ -100,6 +109,7 @@ def finetune(
         steps: of the whole schedule; the preset's when None.
         seed: of the data.
         checkpoint_every: steps.
+        track: name of a trackio project that gets the metrics too; empty for none.
 
     Raises:
         UserError: as `pretrain`.
@@ -127,45 +137,63 @@ def finetune(
         optimizer=rates,
         seed=seed,
         checkpoint_every=checkpoint_every,
-        facts={"stage": "finetune", "preset": preset.name, "seed": seed, "steps": steps},
+        report_every=min(REPORT_EVERY, checkpoint_every),
+        facts=_facts("finetune", preset, tokenizer, seed=seed, steps=steps),
+        track=track,
     )
-    begin = start(settings, init=init)
-    return train(settings, batches, begin, _validator(shards, preset.window))
+    prompts = samples.chat_prompts(tokenizer)
+    return _run(settings, batches, shards, preset, tokenizer, prompts, init=init)
 
 
-def _same_tokenizer(tokenizer: Tokenizer, mixture: Mixture) -> None:
-    checksum = hashlib.sha256(tokenizer.model_proto).hexdigest()
-    if mixture.shards[0].tokenizer_sha256 != checksum:
+def _run(
+    settings: RunSettings,
+    batches: Batches,
+    shards: Path,
+    preset: Preset,
+    tokenizer: Tokenizer,
+    prompts: list[samples.Prompt],
+    **source: Path | None,
+) -> Checkpoint:
+    """Train alone or with other processes; the first of them holds the run's directory."""
+    if settings.track:
+        check_installed()
+    processes = Processes()
+    with only_run(settings.run) if processes.first else nullcontext():
+        begin = processes.begin(lambda: start(settings, **source), settings.model)
+        return train(
+            settings,
+            batches,
+            begin,
+            validator(shards, preset.window),
+            sample=samples.sampler(prompts, tokenizer),
+            processes=processes,
+        )
+
+
+def _facts(stage: str, preset: Preset, tokenizer: Tokenizer, **more: int) -> dict[str, Any]:
+    """What every checkpoint of a run remembers."""
+    names = {"stage": stage, "preset": preset.name, "tokenizer_sha256": _checksum(tokenizer)}
+    return {**names, **more}
+
+
+def _checksum(tokenizer: Tokenizer) -> str:
+    return hashlib.sha256(tokenizer.model_proto).hexdigest()
+
+
+def _same_tokenizer(tokenizer: Tokenizer, *mixtures: Mixture) -> None:
+    checksum = _checksum(tokenizer)
+    if any(mixture.shards[0].tokenizer_sha256 != checksum for mixture in mixtures):
         raise UserError(
             "the shards were made with another tokenizer: build them again with this one"
         )
 
 
-def _validator(
-    shards: Path, window: int
-) -> Callable[[Lanes, dict[str, mx.array]], dict[str, float]]:
-    """A function that measures bits per byte of each plain-text validation shard."""
-    names = read_mixture_file(shards)["stages"]["pretrain"]
-    found = [open_shard(shards, name, "valid") for name in names]
-    sets = [
-        s for s in found if s is not None and s.loss_mask is None and len(s.tokens) > 4 * window
-    ]
-    batches = {}
-    for shard in sets:
-        rows = min(VALIDATION_ROWS, (len(shard.tokens) - 1) // window)
-        starts = np.linspace(0, len(shard.tokens) - window - 1, rows).astype(int)
-        tokens = np.stack([shard.tokens[s : s + window + 1] for s in starts]).astype(np.int32)
-        ones = np.ones((4, window), dtype=np.float32)
-        batches[shard.name] = [
-            MicroBatch(part, ones[: len(part)]) for part in np.split(tokens, range(4, rows, 4))
-        ]
-
-    def validate(lanes: Lanes, weights: dict[str, mx.array]) -> dict[str, float]:
-        return {
-            f"bits per byte {shard.name}": lanes.loss(weights, batches[shard.name])
-            / math.log(2)
-            / shard.bytes_per_token
-            for shard in sets
-        }
-
-    return validate
+def _warn_of_epochs(mixture: Mixture, tokens: int) -> None:
+    """Say it when a text will be read so often that the model can only learn it by heart."""
+    for shard, part in zip(mixture.shards, mixture.parts, strict=True):
+        epochs = tokens * part / sum(mixture.parts) / len(shard.tokens)
+        if epochs > MANY_EPOCHS:
+            say(
+                f"{shard.name} holds {len(shard.tokens):,} tokens, which this run reads "
+                f"{epochs:,.0f} times and learns by heart: give more text or fewer --steps"
+            )
