@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from training_fixtures import ONE_THREAD
 
 from mlx_toy import model_directory
@@ -18,15 +17,7 @@ def train_all(*arguments):
     return subprocess.run(command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True)
 
 
-def can_build():
-    """Whether the corpus has its `build` command."""
-    command = [sys.executable, "-m", "corpus", "build", "--help"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
-
-
 def test_own_text_becomes_a_model(tmp_path):
-    if not can_build():
-        pytest.skip("the corpus has no `build` command yet")
     book = tmp_path / "book.txt"
     people, places = ("Ann", "Tom", "Ida", "Max"), ("garden", "harbour", "kitchen", "forest")
     book.write_text(
