@@ -84,7 +84,7 @@ def _print_end(done: "Checkpoint", run: Path) -> None:
 def _export(options: argparse.Namespace) -> None:
     from train.export import export
 
-    export(options.run, options.tokenizer, options.shards, options.out)
+    export(options.run, options.tokenizer, options.shards, options.out, options.preset)
     print(f"model directory {options.out}")
 
 
@@ -164,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a model directory from a run")
     export.set_defaults(run_command=_export)
+    export.add_argument("--preset", help="insist that the run was trained with this one")
     export.add_argument("--tokenizer", **directory, help="its directory")
     export.add_argument("--shards", **directory, help="for the list of sources")
     export.add_argument("--run", **directory, help="directory of the run")

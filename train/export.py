@@ -28,7 +28,9 @@ def training_flops(parameters: int, tokens: int) -> int:
     return 6 * parameters * tokens
 
 
-def export(run: Path, tokenizer_dir: Path, shards: Path, out: Path) -> None:
+def export(
+    run: Path, tokenizer_dir: Path, shards: Path, out: Path, preset: str | None = None
+) -> None:
     """Write the newest checkpoint of a run as a model directory.
 
     Args:
@@ -36,14 +38,18 @@ def export(run: Path, tokenizer_dir: Path, shards: Path, out: Path) -> None:
         tokenizer_dir: the tokenizer that made its shards.
         shards: where `mixture.json` names the sources.
         out: the model directory; one that exists is replaced.
+        preset: the one that the run must have been trained with; any if None.
 
     Raises:
-        UserError: the run has no checkpoint, or does not fit the tokenizer.
+        UserError: the run has no checkpoint, or does not fit the tokenizer or the preset.
     """
     newest = checkpoints.latest(run / CHECKPOINTS)
     if newest is None:
         raise UserError(f"no checkpoint at {run}: train first")
     checkpoint = checkpoints.load(newest)
+    trained = checkpoint.facts["preset"]
+    if preset not in (None, trained):
+        raise UserError(f"{run} was trained with the preset {trained}, not {preset}: name that one")
     args = ModelArgs.from_dict(checkpoint.facts["model"])
     tokenizer = Tokenizer.load(tokenizer_dir)
     if tokenizer.vocab_size != args.vocab_size:
