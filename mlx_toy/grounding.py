@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.engine import GREEDY, Engine, Generation
-from mlx_toy.evidence import Sentence, rank_sentences
+from mlx_toy.evidence import Sentence, answer_places, rank_sentences
 from mlx_toy.sentences import split_sentences
 from mlx_toy.span_grammar import Region, Span, SpanGrammar, SpanProcessor, collapse
 
-FOCUS = 2  # sentences that an answer may be copied from
+FOCUS = 1  # sentences that an answer may be copied from; more made a small model choose worse
+MIN_EVIDENCE = 1.2  # score of a sentence under which the passages do not answer (see `evidence`)
 ANSWER_TOKENS = 48  # room for an answer in the context
 
 
@@ -85,15 +86,20 @@ def plan(
     grammar = None
     if engine.is_ours:
         regions = [
-            Region(
-                sentence.passage + 1,
-                *collapse(passages[sentence.passage], sentence.start, sentence.end),
-            )
+            _region(question, sentence, passages[sentence.passage])
             for sentence in ranked[:FOCUS]
+            if sentence.score >= MIN_EVIDENCE
         ]
-        grammar = SpanGrammar(engine.tokenizer, regions)
+        # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
+        # because one fixed sentence is likelier than any one span.
+        grammar = SpanGrammar(engine.tokenizer, regions, may_refuse=not regions)
     messages = [*history, *turns]
     return Plan(messages, engine.render(messages), grammar, ranked)
+
+
+def _region(question: str, sentence: Sentence, passage: str) -> Region:
+    text, offsets = collapse(passage, sentence.start, sentence.end)
+    return Region(sentence.passage + 1, text, offsets, answer_places(question, text))
 
 
 def _fit(

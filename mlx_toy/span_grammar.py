@@ -10,16 +10,18 @@ same words are cut into other tokens at the start of an answer than in the middl
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlx_toy.backend import mx
 
 from mlx_toy.chat import NOT_IN_PASSAGES
+from mlx_toy.evidence import Places
 from mlx_toy.tokenizer import Tokenizer
 
 MAX_SPAN_BYTES = 120  # about twenty words: an answer, not a retelling
 _CLOSING = '%°"”’)'  # marks that may end an answer; a comma or a full stop is left out
+ANYWHERE = Places(frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Region:
         number: of its passage, as cited, from 1.
         text: white space collapsed to single spaces.
         offsets: for each character of `text`, its offset in the passage.
+        places: where in `text` an answer may begin and end, and what it must contain.
     """
 
     number: int
     text: str
     offsets: tuple[int, ...]
+    places: Places = ANYWHERE
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,20 @@ class SpanGrammar:
                 self._ids_of_bytes.setdefault(spelled, []).append(token)
         self._longest = max(map(len, self._ids_of_bytes))
         self._refusal = NOT_IN_PASSAGES.encode()
-        self.start: frozenset[_State] = frozenset(
+        self.start = self._starts()
+        if regions and not self.start:  # the rules left nothing: then any words will do
+            self._regions = [replace(r, places=ANYWHERE) for r in regions]
+            self.start = self._starts()
+        if may_refuse:
+            self.start |= {_State(-1, 0, 0)}
+
+    def _starts(self) -> frozenset[_State]:
+        return frozenset(
             _State(index, position, position)
             for index, text in enumerate(self._bytes)
             for position in range(len(text))
-            if self._starts_word(index, position)
+            if self._may_start(index, position)
         )
-        if may_refuse:
-            self.start |= {_State(-1, 0, 0)}
 
     def allowed(self, states: frozenset[_State]) -> set[int]:
         """Ids of the tokens that may come next."""
@@ -156,9 +166,27 @@ class SpanGrammar:
         rest = []
         if state.position < (limit := self._limit(state.region, state.start)):
             rest.append(text[state.position : limit])
-        if state.position > state.start and self._ends_word(state.region, state.position):
+        if self._may_end(state.region, state.start, state.position):
             rest.append(tail)
         return rest
+
+    def _may_start(self, region: int, position: int) -> bool:
+        starts = self._regions[region].places.starts
+        if starts and self._characters[region][position] not in starts:
+            return False
+        if not self._starts_word(region, position):
+            return False
+        return self._may_end(region, position, self._limit(region, position))
+
+    def _may_end(self, region: int, start: int, position: int) -> bool:
+        if position <= start or not self._ends_word(region, position):
+            return False
+        places = self._regions[region].places
+        characters = self._characters[region]
+        first, last = characters[start], characters[position - 1]
+        if last + 2 in places.joined:  # after the space comes more of a name
+            return False
+        return not places.wanted or any(first <= at <= last for at in places.wanted)
 
     def _limit(self, region: int, start: int) -> int:
         """Where the longest span from `start` ends: at a word's end, within `MAX_SPAN_BYTES`."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_toy.evidence import rank_sentences
+from mlx_toy.evidence import answer_places, rank_sentences
 from mlx_toy.span_grammar import Region, SpanGrammar, collapse
 
 PASSAGES = [
@@ -87,3 +87,20 @@ def test_collapsed_text_keeps_offsets(text):
 def test_any_passage_gives_answers_that_end(tiny_tokenizer, passage, seed):
     grammar = SpanGrammar(tiny_tokenizer, regions([passage]))
     random_answer(grammar, tiny_tokenizer.end_id, random.Random(seed))
+
+
+def test_an_answer_is_what_was_asked_for():
+    sentence = "In 1874 the keeper Ada Moor lit the lamp."
+    when = answer_places("When was the lamp lit?", sentence)
+    assert {sentence[at:].split()[0] for at in when.wanted} == {"1874"}
+    who = answer_places("Who lit the lamp?", sentence)
+    assert {sentence[at:].split()[0] for at in who.wanted} >= {"Ada", "Moor"}
+    assert sentence.index("Moor") in who.joined - who.starts  # a name is not cut
+    assert sentence.index("lamp") not in who.starts  # the question holds it already
+
+
+def test_nothing_near_enough_leaves_only_the_refusal(tiny_tokenizer):
+    grammar = SpanGrammar(tiny_tokenizer, [], may_refuse=True)
+    tokens = random_answer(grammar, tiny_tokenizer.end_id, random.Random(0))
+    assert tiny_tokenizer.decode(tokens) == "The passages do not say."
+    assert grammar.span(tokens) is None
