@@ -1,0 +1,58 @@
+"""The weights that come with the repository: whole, lean, documented, read by others unchanged."""
+
+import json
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from mlx_toy import model_directory
+from mlx_toy.engine import GREEDY, Engine
+
+WEIGHTS = Path(__file__).parent.parent / "mlx_toy" / "weights"
+MODELS = ("base", "chat")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_directory_is_whole_and_says_where_it_comes_from(name):
+    directory = WEIGHTS / name
+    model_directory.validate(directory)
+    lineage = json.loads((directory / "lineage.json").read_text())
+    assert lineage["sources"] and lineage["stages"]
+    card = ModelCard.load(directory / "README.md")
+    assert card.data.license and card.data.library_name == "mlx"
+    for source, facts in lineage["sources"].items():
+        if lineage["mixture"]["pretrain"].get(source):
+            assert facts["attribution"] in card.text, source
+
+
+def test_no_file_is_too_large_for_a_lean_repository():
+    sizes = [path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert max(sizes) < 60e6 and sum(sizes) < 120e6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_report_has_figures_of_held_out_text(name):
+    report = json.loads((WEIGHTS / name / "report.json").read_text())
+    assert 0.5 < report["bits_per_byte.stories_public"] < 3
+    assert 0.5 < report["bits_per_byte.simplewiki_public"] < 3
+
+
+def test_mlx_lm_loads_the_chat_model_unchanged():
+    from mlx_lm import generate, load
+
+    model, tokenizer = load(str(WEIGHTS / "chat"))
+    messages = [{"role": "user", "content": "Hello!"}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+    assert generate(model, tokenizer, prompt=prompt, max_tokens=8).strip()
+    with Engine.load(None) as engine:
+        assert engine.render(messages) == list(prompt)
+
+
+def test_base_model_writes_words():
+    with Engine.load(WEIGHTS / "base") as engine:
+        ids = [engine.tokenizer.bos_id, *engine.tokenizer.encode("Once upon a time, there was a")]
+        chunks = engine.generate(ids, GREEDY)
+        text = "".join(chunk.text for chunk in chunks)
+    words = text.split()[:20]
+    assert len(words) > 5 and sum(word.strip(".,!?\"'").isalpha() for word in words) > 15
