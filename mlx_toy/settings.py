@@ -56,7 +56,7 @@ class Settings:
     passages: int = 3
     threshold: float | None = None
     max_tokens: int = 160
-    temperature: float = 0.7
+    temperature: float = 0.4
     top_p: float = 0.95
     top_k: int = 50
     repetition_penalty: float = 1.1
@@ -103,7 +103,7 @@ _HELP = {
     "passages": "passages in a prompt, at most (default: 3)",
     "threshold": "cosine under which nothing counts as near (default: the retriever's own)",
     "max_tokens": "longest answer in tokens (default: 160)",
-    "temperature": "of sampling, 0 to 2 (default: 0.7)",
+    "temperature": "of sampling, 0 to 2 (default: 0.4)",
     "top_p": "sample among tokens of this joint probability (default: 0.95)",
     "top_k": "sample among so many tokens (default: 50)",
     "repetition_penalty": "1 to 2 (default: 1.1)",
