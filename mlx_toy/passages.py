@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from mlx_toy.documents import Document
 from mlx_toy.sentences import split_sentences
@@ -81,9 +82,10 @@ def split_passages(
     def finish_section() -> None:
         heading = " > ".join(title for _, title in path)
         heading = heading if len(heading) <= MAX_PATH else "… " + heading[2 - MAX_PATH :]
-        for start, end in _pack(section, target_tokens):
-            page = document.page_at(start)
-            passages.append(Passage(text[start:end], start, end, page, heading))
+        # A page at a time, so that a passage and what is quoted from it have one page.
+        for page, sentences in groupby(section, key=lambda s: document.page_at(s.start)):
+            for start, end in _pack(list(sentences), target_tokens):
+                passages.append(Passage(text[start:end], start, end, page, heading))
         section.clear()
 
     for block in find_blocks(text, document.kind):
