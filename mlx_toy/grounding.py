@@ -51,35 +51,30 @@ class Plan:
     """How a question is put to the model.
 
     Attributes:
-        messages: the context turn and the question.
-        prompt_ids: the same as the model reads them.
+        prompt_ids: the context turn and the question, as the model reads them.
         grammar: what our own model may answer; None for another model.
         ranked: the sentences of the passages, best first.
     """
 
-    messages: list[Message]
     prompt_ids: list[int]
     grammar: SpanGrammar | None
     ranked: list[Sentence]
 
 
-def plan(
-    engine: Engine, question: str, passages: Sequence[str], history: Sequence[Message] = ()
-) -> Plan:
+def plan(engine: Engine, question: str, passages: Sequence[str]) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
     Args:
         engine: whose context length and chat format count.
         question: as the user wrote it.
         passages: at least one, the most relevant first.
-        history: earlier turns to keep, if they fit beside the passages.
 
     Raises:
         UserError: the question alone is too long for the model.
     """
     ranked = rank_sentences(question, passages)
     shown = _fit(engine, question, passages, ranked)
-    turns: list[Message] = [
+    messages: list[Message] = [
         {"role": "context", "content": format_passages(shown)},
         {"role": "user", "content": question},
     ]
@@ -93,8 +88,7 @@ def plan(
         # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
         # because one fixed sentence is likelier than any one span.
         grammar = SpanGrammar(engine.tokenizer, regions, may_refuse=not regions)
-    messages = [*history, *turns]
-    return Plan(messages, engine.render(messages), grammar, ranked)
+    return Plan(engine.render(messages), grammar, ranked)
 
 
 def _region(question: str, sentence: Sentence, passage: str) -> Region:

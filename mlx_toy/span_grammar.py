@@ -80,11 +80,6 @@ class SpanGrammar:
         self._bytes = [region.text.encode() for region in regions]
         self._characters = [_byte_starts(region.text) for region in regions]
         self._tails = [f" [{region.number}]".encode() for region in regions]
-        self._ids_of_bytes: dict[bytes, list[int]] = {}
-        for token in range(tokenizer.vocab_size):
-            if spelled := tokenizer.token_bytes(token):
-                self._ids_of_bytes.setdefault(spelled, []).append(token)
-        self._longest = max(map(len, self._ids_of_bytes))
         self._refusal = NOT_IN_PASSAGES.encode()
         self.start = self._starts()
         if regions and not self.start:  # the rules left nothing: then any words will do
@@ -108,8 +103,8 @@ class SpanGrammar:
             for rest in self._continuations(state):
                 if not rest:
                     tokens.add(self._tokenizer.end_id)
-                for length in range(1, min(len(rest), self._longest) + 1):
-                    tokens.update(self._ids_of_bytes.get(rest[:length], ()))
+                for length in range(1, min(len(rest), self._tokenizer.longest_token) + 1):
+                    tokens.update(self._tokenizer.ids_of_bytes.get(rest[:length], ()))
         return tokens
 
     def advance(self, states: frozenset[_State], token: int) -> frozenset[_State]:
