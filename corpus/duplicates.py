@@ -8,7 +8,9 @@ its index keeps a dictionary entry for each band of each text, kilobytes a text,
 millions.
 """
 
+import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from datasketch import MinHash
@@ -29,16 +31,16 @@ def band_keys(words: np.ndarray) -> np.ndarray:
     sequences = np.unique(hash_sequences(words, SEQUENCE_WORDS) & np.uint64(0xFFFFFFFF))
     if len(sequences) < MIN_SEQUENCES:
         return np.zeros(BANDS, dtype=np.uint64)
-    minhash = MinHash(num_perm=BANDS * ROWS, seed=SEED, hashfunc=int)
+    minhash = _empty().copy()
     for start in range(0, len(sequences), _AT_ONCE):
         minhash.update_batch(sequences[start : start + _AT_ONCE].tolist())
     rows = minhash.hashvalues.astype(np.uint64).reshape(BANDS, ROWS)
-    return np.array([hash_sequences(row, ROWS)[0] for row in rows])
+    return np.array([_key(row) for row in rows], dtype=np.uint64)
 
 
 def exact_key(words: np.ndarray) -> int:
-    """A key of all the words of a text, in their order."""
-    return int(hash_sequences(words, len(words))[0]) if len(words) else 0
+    """A key of all the words of a text [W] uint64, in their order."""
+    return _key(words)
 
 
 def repeated(keys: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -49,3 +51,14 @@ def repeated(keys: Sequence[np.ndarray]) -> list[np.ndarray]:
     again[first] = False
     again[joined == 0] = False
     return np.split(again, np.cumsum([len(part) for part in keys])[:-1])
+
+
+@lru_cache(maxsize=1)
+def _empty() -> MinHash:
+    """A MinHash of nothing, to be copied: drawing its permutations takes longer than using them."""
+    return MinHash(num_perm=BANDS * ROWS, seed=SEED, hashfunc=int)
+
+
+def _key(numbers: np.ndarray) -> int:
+    """A 64-bit number for an array; numpy would take an operation for each of its numbers."""
+    return int.from_bytes(hashlib.sha256(numbers.tobytes()).digest()[:8], "little")
