@@ -12,7 +12,6 @@ interrupted build goes on where it stopped, and a repeated one does only what ha
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from corpus.catalog import STAGES, Source
 from corpus.clean import text_of
 from corpus.conversations import ContextRecipe
 from corpus.encode import encode, kept_lines
-from corpus.files import sha256_of
+from corpus.files import sha256_of, written_at_once
 from corpus.parallel import Workers
 from corpus.readers import parse_record, source_files
 from corpus.report import Part, write_corpus_file, write_mixture
@@ -133,8 +132,7 @@ def write_text_sample(screening: Screening, data: Path, out: Path, max_bytes: in
     """
     shares = [s.stages.get("pretrain", 0) + s.stages.get("finetune", 0) for s in screening.sources]
     written = 0
-    partial = out.with_suffix(".partial")
-    with open(partial, "w", encoding="utf-8") as file:
+    with written_at_once(out) as partial, open(partial, "w", encoding="utf-8") as file:
         for part, share in zip(screening.parts, shares, strict=True):
             budget = max_bytes * share / max(1e-9, sum(shares))
             for line in kept_lines(part.source, data, part.rows, part.verdict, "train"):
@@ -147,7 +145,6 @@ def write_text_sample(screening: Screening, data: Path, out: Path, max_bytes: in
                 budget -= size
                 written += size
                 file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    os.replace(partial, out)
     return written
 
 

@@ -5,7 +5,6 @@ import gzip
 import io
 import itertools
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from corpus.catalog import Source
+from corpus.files import written_at_once
 
 Records = Iterator[dict[str, Any]]
 _STORY_END = "<|endoftext|>"
@@ -33,14 +33,15 @@ def convert(source: Source, files: list[Path], target: Path) -> int:
         for file in files
         for stream in _open(file, home.files if home.kind == "archive" else ())
     )
-    partial = target.with_name(target.name + ".partial")
     count = 0
-    with gzip.open(partial, "wt", encoding="utf-8", compresslevel=5) as lines:
+    with (
+        written_at_once(target) as partial,
+        gzip.open(partial, "wt", encoding="utf-8", compresslevel=5) as lines,
+    ):
         for record in itertools.islice(records, home.most or None):
             record.setdefault("id", f"{source.shard_name}/{count}")
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
-    os.replace(partial, target)
     return count
 
 

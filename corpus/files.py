@@ -1,4 +1,4 @@
-"""Small things about files: checksums, JSON that is never half written, one writer a directory."""
+"""Small things about files: checksums, none that is half written, one writer a directory."""
 
 import fcntl
 import hashlib
@@ -24,11 +24,26 @@ def sha256_of(*files: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def written_at_once(file: Path) -> Iterator[Path]:
+    """Where to write what becomes `file` when the block ends well, and is removed otherwise.
+
+    A process that is killed leaves the old file, and beside it `NAME.partial` for the next one to
+    overwrite.
+    """
+    partial = file.with_name(file.name + ".partial")
+    try:
+        yield partial
+        os.replace(partial, file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def write_json(value: Any, file: Path) -> None:
     """Write a file at once, whatever happens."""
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, file)
+    with written_at_once(file) as partial:
+        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import numpy as np
 
 from corpus import clean, duplicates
 from corpus.catalog import Source
+from corpus.files import write_json, written_at_once
 from corpus.parallel import Workers
 from corpus.readers import Line, batches, parse, parse_record, read_lines, source_lines
 from mlx_toy.progress import Progress
@@ -85,10 +86,8 @@ def evaluation_sequences(data: Path | None, out: Path, workers: Workers) -> tupl
     for file in files:
         found += workers.map(_sequences_of, batches(read_lines(file)))
     sequences = np.unique(np.concatenate(found))
-    partial_file = out.with_suffix(".partial")
-    with open(partial_file, "wb") as stream:
+    with written_at_once(out) as partial_file, open(partial_file, "wb") as stream:
         np.save(stream, sequences)
-    os.replace(partial_file, out)
     return hashlib.sha256(sequences.tobytes()).hexdigest(), files
 
 
@@ -131,9 +130,7 @@ def screen(
                 break
         stream.flush()
         os.fsync(stream.fileno())
-    partial_file = header.with_suffix(".partial")
-    partial_file.write_text(json.dumps({"made_from": made_from}))
-    os.replace(partial_file, header)
+    write_json({"made_from": made_from}, header)
     return Screened(_map_rows(file), made_from)
 
 

@@ -17,9 +17,10 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+
+from corpus.files import write_json
 
 FORMAT = "mlx-toy shard"
 VERSION = 1
@@ -99,22 +100,30 @@ def write_shard(
     header_path = stem.with_name(stem.name + ".json")
     header_path.unlink(missing_ok=True)
     paths = {part: stem.with_name(f"{stem.name}.{part}bin") for part in ("", "offsets.", "mask.")}
-    offsets, text_bytes, digest = [0], 0, hashlib.sha256()
-    with open(paths[""], "wb") as ids_file, open(paths["mask."], "wb") as mask_file:
+    records_written = tokens = text_bytes = 0
+    digest = hashlib.sha256()
+    with (
+        open(paths[""], "wb") as ids_file,
+        open(paths["offsets."], "wb") as offsets_file,
+        open(paths["mask."], "wb") as mask_file,
+    ):
+        offsets_file.write(_offset(0))
         for record in records:
             data = np.asarray(record.ids, dtype="<u2").tobytes()
             ids_file.write(data)
             digest.update(data)
             if record.loss_mask is not None:
                 mask_file.write(np.asarray(record.loss_mask, dtype=np.uint8).tobytes())
-            offsets.append(offsets[-1] + len(record.ids))
+            records_written += 1
+            tokens += len(record.ids)
             text_bytes += record.bytes
-        _sync(ids_file)
-        _sync(mask_file)
-    paths["offsets."].write_bytes(np.asarray(offsets, dtype="<u8").tobytes())
+            offsets_file.write(_offset(tokens))
+        for file in (ids_file, offsets_file, mask_file):
+            file.flush()
+            os.fsync(file.fileno())
     if kind == "text":
         paths["mask."].unlink()
-    if len(offsets) == 1:
+    if not records_written:
         for path in paths.values():
             path.unlink(missing_ok=True)
         return None
@@ -122,8 +131,8 @@ def write_shard(
         name=name,
         split=split,
         kind=kind,
-        tokens=offsets[-1],
-        records=len(offsets) - 1,
+        tokens=tokens,
+        records=records_written,
         bytes=text_bytes,
         vocab_size=vocab_size,
         tokenizer_sha256=tokenizer_sha256,
@@ -131,11 +140,7 @@ def write_shard(
         licence=licence,
         made_from=made_from,
     )
-    partial = header_path.with_suffix(".partial")
-    partial.write_text(
-        json.dumps({"format": FORMAT, "version": VERSION, **asdict(header)}, indent=1)
-    )
-    os.replace(partial, header_path)
+    write_json({"format": FORMAT, "version": VERSION, **asdict(header)}, header_path)
     return header
 
 
@@ -151,6 +156,5 @@ def finished_shard(folder: Path, name: str, split: str, made_from: str) -> Heade
     return Header(**header)
 
 
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _offset(tokens: int) -> bytes:
+    return tokens.to_bytes(8, "little")
