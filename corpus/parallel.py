@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from mlx_toy.errors import UserError
@@ -50,7 +53,9 @@ class Workers:
             return
         if self._pool is None:  # spawned, because a fork copies the threads' locks
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self._count, mp_context=context, initializer=_end_with_parent
+            )
         pending: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -67,3 +72,20 @@ class Workers:
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _end_with_parent() -> None:
+    """What a worker does first: nothing shall be left of a command that was killed or interrupted.
+
+    A worker waits for its next item on a pipe that it holds open itself, so it would wait for ever
+    for a parent that was killed. An interrupt reaches the parent, which says what it means.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
