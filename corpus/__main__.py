@@ -11,6 +11,7 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from corpus.catalog import DATA_VARIABLE, STAGES, data_directory, load_catalog
@@ -47,13 +48,15 @@ def _build(options: argparse.Namespace) -> None:
     from corpus import build, parallel, report
     from corpus.files import only_writer
     from corpus.own_text import own_source
-    from mlx_toy.tokenizer import FILE_NAME
+    from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
     sources, budget = load_catalog(), build.BUDGETS[options.preset]
     limit = int(options.million_tokens * 1e6) if options.million_tokens else budget.tokens
     tokenizer = options.tokenizer or options.out / "tokenizer"
-    workers = options.workers or parallel.core_count()
-    if options.tokenizer and not (tokenizer / FILE_NAME).is_file():
+    workers = options.workers or min(parallel.MOST, parallel.core_count())
+    if (tokenizer / FILE_NAME).is_file():
+        Tokenizer.load(tokenizer)  # whether it can be used is said before any time is spent
+    elif options.tokenizer:
         raise UserError(f"no {FILE_NAME} in {tokenizer}: train it, or leave --tokenizer out")
     data = options.out if options.text else data_directory(options.data)
     with only_writer(options.out), parallel.Workers(workers) as pool:
@@ -88,6 +91,21 @@ def _show(options: argparse.Namespace) -> None:
         print(example, end="\n\n")
 
 
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """What reads a number above 0 from the command line."""
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        return number
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m corpus",
@@ -116,9 +134,17 @@ def _parser() -> argparse.ArgumentParser:
         "--tokenizer", type=Path, metavar="DIR", help="with a tokenizer (default: OUT/tokenizer)"
     )
     build.add_argument(
-        "--million-tokens", type=float, help="at most, of one source (default: the preset's)"
+        "--million-tokens",
+        type=_positive(float),
+        metavar="N",
+        help="at most, of one source (default: the preset's)",
     )
-    build.add_argument("--workers", type=int, help="processes (default: one a core)")
+    build.add_argument(
+        "--workers",
+        type=_positive(int),
+        metavar="N",
+        help="processes (default: one a core, eight at most)",
+    )
 
     show = commands.add_parser("show", help="print examples of what a stage reads")
     show.set_defaults(run_command=_show)

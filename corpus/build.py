@@ -104,7 +104,7 @@ def screen_sources(
     screening = Screening(
         used, checksums, screened, final, {file.name: sha256_of(file) for file in files}
     )
-    if not sum(part.documents for part in screening.parts):
+    if not any(part.documents for part in screening.parts if not part.source.ours):
         raise UserError("no record is left after filtering: give other or more text")
     return screening
 

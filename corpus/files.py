@@ -51,9 +51,15 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Make a directory, and keep a second command out of it.
 
     Raises:
-        UserError: another one is writing there.
+        UserError: it cannot be written, or another one is writing there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}): give another directory"
+        ) from error
     with open(folder / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,6 +16,7 @@ from mlx_toy.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 3  # items in flight for each worker
+MOST = 8  # workers unless more are asked for: each takes 100 MB, and one process feeds them all
 
 
 def core_count() -> int:

@@ -13,15 +13,31 @@ from corpus.catalog import Source
 from corpus.clean import normalize
 from mlx_toy.errors import UserError
 
-REQUIRED = {
-    "text": ("text",),
-    "chat": ("messages",),
-    "question": ("context", "question", "answers"),
-    "pair": ("query", "passage"),
+MAX_LINE = 10_000_000  # characters; a line is held in memory, several times over
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_list_of_turns(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(turn, dict) and _is_text(turn.get("role")) and _is_text(turn.get("content"))
+        for turn in value
+    )
+
+
+REQUIRED: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "text": {"text": _is_text},
+    "chat": {"messages": _is_list_of_turns},
+    "question": {"context": _is_text, "question": _is_text, "answers": _is_list_of_texts},
+    "pair": {"query": _is_text, "passage": _is_text},
 }
 _OPENERS: dict[str, Callable[..., IO[Any]]] = {".xz": lzma.open, ".gz": gzip.open}
-
-
 _BATCH_CHARACTERS = 1 << 18
 
 
@@ -52,18 +68,27 @@ def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a JSON-lines file.
 
     Raises:
-        UserError: the file is missing, or broken off.
+        UserError: the file is missing or broken off, no UTF-8, or has a line of many megabytes.
     """
     opener: Callable[..., IO[Any]] = _OPENERS.get(path.suffix, open)
     number = 0  # of the last line that was read
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
-            for text in lines:
+            while text := lines.readline(MAX_LINE + 1):
                 number += 1
+                if len(text) > MAX_LINE:
+                    raise UserError(
+                        f"{path}, line {number} is longer than {MAX_LINE:,} characters: "
+                        "write one record a line, and cut a long text into several records"
+                    )
                 yield Line(str(path), number, text)
     except FileNotFoundError as error:
         raise UserError(f"no file {path}: check --data, or take the source out") from error
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is no UTF-8 text after line {number}: save it as UTF-8, or fetch it again"
+        ) from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path} breaks off after line {number}: fetch the file again") from error
 
 
@@ -77,7 +102,7 @@ def parse(line: Line) -> dict[str, Any]:
         record = json.loads(line.text)
         if not isinstance(record, dict):
             raise ValueError("not an object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{line.file}, line {line.number}: {error}: each line must be a JSON object"
         ) from error
@@ -88,12 +113,15 @@ def parse_record(kind: str, line: Line) -> dict[str, Any]:
     """The clean record of a line, with the keys that its kind needs.
 
     Raises:
-        UserError: as `parse`, or the record lacks a key.
+        UserError: as `parse`, or the record lacks a key or has something else there.
     """
     record = parse(line)
-    missing = [key for key in REQUIRED[kind] if key not in record]
-    if missing:
-        raise UserError(f"{line.file}, line {line.number} lacks {missing[0]!r}: it is no {kind}")
+    for key, is_fine in REQUIRED[kind].items():
+        where = f"{line.file}, line {line.number}"
+        if key not in record:
+            raise UserError(f"{where} lacks {key!r}: it is no {kind}")
+        if not is_fine(record[key]):
+            raise UserError(f"{where} has something else than text as {key!r}: it is no {kind}")
     return normalize(record)
 
 

@@ -189,7 +189,7 @@ def _screen_batch(kind: str, evaluation: Path, checksum: str, lines: list[Line])
 
 def _sequences_of(lines: list[Line]) -> np.ndarray:
     """All 13-word sequences of evaluation records, whatever their kind."""
-    found = []
+    found = [np.empty(0, dtype=np.uint64)]
     for line in lines:
         for text in _strings(clean.normalize(parse(line))):
             found.append(clean.hash_sequences(clean.hash_words(text), EVALUATION_WORDS))

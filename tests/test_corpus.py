@@ -143,7 +143,6 @@ def test_several_processes_write_the_same_shards(build, tmp_path):
     [
         (b'{"text": "a"}\n["no object"]\n', "line 2"),
         (b'{"text": "a"}\nnot json\n', "line 2"),
-        (b'\xff\xfe{"text": 1}\n', "breaks off after line 0"),
     ],
 )
 def test_broken_lines_are_named(tmp_path, content, expected):

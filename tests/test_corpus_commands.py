@@ -4,8 +4,6 @@ import json
 import random
 import re
 
-import pytest
-
 from corpus.__main__ import main
 from corpus.catalog import load_catalog
 from corpus.show import GREEN, PLAIN, paint
@@ -56,25 +54,6 @@ def test_own_files_become_shards_and_can_be_looked_at(tmp_path, tiny_tokenizer, 
     assert main(["show", "--stage", "finetune", "--n", "4", "--build", str(run)]) == 0
     out = capsys.readouterr().out
     assert out.count("— own-") == 4 and "«" in out and "<|assistant|>" in out
-
-
-@pytest.mark.parametrize(
-    ("content", "word"),
-    [
-        (b"", "too little to learn from"),
-        (b"A few words only. " * 20, "too little to learn from"),
-        (b"\x00\x01\x02\x03" * 4000, "save it as plain text"),
-        (b"%PDF-1.7 " * 4000, "is a PDF"),
-        (None, "check --text"),
-    ],
-)
-def test_bad_files_are_one_clear_sentence(tmp_path, capsys, content, word):
-    file = tmp_path / "notes.txt"
-    if content is not None:
-        file.write_bytes(content)
-    assert build(tmp_path, file) == 2
-    error = capsys.readouterr().err
-    assert word in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_what_is_learned_is_green(tiny_tokenizer):
