@@ -5,6 +5,10 @@ parameter names of Llama, so that every loader of Llama weights reads ours (Touv
 arXiv:2302.13971). It follows mlx-lm's model protocol (`Model`, `ModelArgs.from_dict`, `layers`,
 `__call__(inputs, cache)`), so mlx-lm's caches, samplers and generation run it unchanged.
 
+With `model_type="qwen3"` each query and key is normalised before it is rotated, which is all that
+tells Qwen3 from a Llama (QK-norm: Henry et al. 2020, arXiv:2010.04245; Yang et al. 2025,
+arXiv:2505.09388).
+
 Shapes: B sequences, T tokens each, D hidden size, H heads of size Dh, V vocabulary.
 """
 
@@ -34,6 +38,7 @@ class ModelArgs:
         rms_norm_eps: added to the mean square before its root.
         rope_theta: base of the rotary frequencies.
         max_position_embeddings: the longest sequence it was trained for, in tokens.
+        model_type: "llama", or "qwen3", which has QK-norm.
     """
 
     hidden_size: int
@@ -67,6 +72,10 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(args.hidden_size, keys * args.head_dim, bias=False)
         self.v_proj = nn.Linear(args.hidden_size, keys * args.head_dim, bias=False)
         self.o_proj = nn.Linear(queries * args.head_dim, args.hidden_size, bias=False)
+        self.qk_norm = args.model_type == "qwen3"
+        if self.qk_norm:
+            self.q_norm = nn.RMSNorm(args.head_dim, eps=args.rms_norm_eps)
+            self.k_norm = nn.RMSNorm(args.head_dim, eps=args.rms_norm_eps)
         self.rope = nn.RoPE(args.head_dim, traditional=False, base=args.rope_theta)
 
     def __call__(self, x: mx.array, mask: Any = None, cache: Any = None) -> mx.array:
@@ -75,6 +84,8 @@ class Attention(nn.Module):
         queries = self._split_heads(self.q_proj(x))  # [B, H, T, Dh]
         keys = self._split_heads(self.k_proj(x))  # [B, Hkv, T, Dh]
         values = self._split_heads(self.v_proj(x))
+        if self.qk_norm:
+            queries, keys = self.q_norm(queries), self.k_norm(keys)
         if cache is None:
             queries, keys = self.rope(queries), self.rope(keys)
         else:

@@ -30,6 +30,7 @@ __all__ = ["is_ours", "load", "validate", "write"]
 
 FORMAT = 1  # of the directory; raised when an older mlx-toy could not read it
 WEIGHTS = "model.safetensors"
+ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM"}  # by model_type
 
 # else transformers, which mlx-lm imports, reports that it found no PyTorch, which we do not want
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -97,7 +98,7 @@ def write(
 def _config(args: ModelArgs, tokenizer: Tokenizer, context_length: int) -> dict[str, Any]:
     """The content of `config.json`."""
     return {
-        "architectures": ["LlamaForCausalLM"],
+        "architectures": [ARCHITECTURES[args.model_type]],
         **asdict(args),
         "max_position_embeddings": context_length,
         "hidden_act": "silu",

@@ -5,6 +5,8 @@ found by a Newton-Schulz iteration: all directions of a weight move at the same 
 a different shape get a rate scaled by sqrt(max(1, rows / columns)). AdamW: Loshchilov and Hutter
 2019 (arXiv:1711.05101), with bias correction. Both decay weights decoupled from the gradient.
 
+AdamW can take the matrices too (`matrices="adamw"`): that is what Muon is compared with.
+
 The state is a flat dict of arrays, so a checkpoint is one file and a resumed run continues exactly.
 """
 
@@ -21,13 +23,14 @@ class OptimizerSettings:
     """Rates and constants.
 
     Attributes:
-        matrix_rate: peak rate of Muon.
-        other_rate: peak rate of AdamW.
+        matrix_rate: peak rate for the matrices of the blocks.
+        other_rate: peak rate of AdamW for the rest.
         momentum: of Muon (Nesterov).
         betas: of AdamW.
         eps: of AdamW.
         weight_decay: decoupled, for matrices of the blocks only.
         clip_norm: the gradient's norm is cut to this.
+        matrices: "muon" or "adamw": what moves the matrices of the blocks.
     """
 
     matrix_rate: float
@@ -37,6 +40,11 @@ class OptimizerSettings:
     eps: float = 1e-8
     weight_decay: float = 0.05
     clip_norm: float = 1.0
+    matrices: str = "muon"
+
+    def __post_init__(self) -> None:
+        if self.matrices not in ("muon", "adamw"):
+            raise ValueError(f"matrices must be 'muon' or 'adamw', not {self.matrices!r}")
 
 
 def is_block_matrix(name: str, array: mx.array) -> bool:
@@ -45,7 +53,7 @@ def is_block_matrix(name: str, array: mx.array) -> bool:
 
 
 def initial_state(parameters: Arrays) -> Arrays:
-    """Zero moments for every parameter."""
+    """Zero moments for every parameter; Muon has no second, `update` adds it if AdamW is chosen."""
     state = {}
     for name, array in parameters.items():
         state[f"first.{name}"] = mx.zeros_like(array)
@@ -101,19 +109,23 @@ def update(
     for name, weight in parameters.items():
         gradient = gradients[name] * clip
         first = state[f"first.{name}"]
-        if is_block_matrix(name, weight):
+        matrix = is_block_matrix(name, weight)
+        rate = scale * (settings.matrix_rate if matrix else settings.other_rate)
+        if matrix:
+            weight = weight * (1 - rate * settings.weight_decay)
+        if matrix and settings.matrices == "muon":
             first = settings.momentum * first + (1 - settings.momentum) * gradient
             nesterov = settings.momentum * first + (1 - settings.momentum) * gradient
             rows, columns = weight.shape
-            rate = settings.matrix_rate * scale
             direction = orthogonalize(nesterov) * max(1.0, rows / columns) ** 0.5
-            weight = weight * (1 - rate * settings.weight_decay) - rate * direction
+            weight = weight - rate * direction
         else:
+            before = state.get(f"second.{name}", mx.zeros_like(weight))
             first = first_beta * first + (1 - first_beta) * gradient
-            second = second_beta * state[f"second.{name}"] + (1 - second_beta) * gradient**2
+            second = second_beta * before + (1 - second_beta) * gradient**2
             corrected = first / (1 - first_beta ** (step + 1))
             spread = mx.sqrt(second / (1 - second_beta ** (step + 1))) + settings.eps
-            weight = weight - settings.other_rate * scale * corrected / spread
+            weight = weight - rate * corrected / spread
             new_state[f"second.{name}"] = second
         new_state[f"first.{name}"] = first
         new_parameters[name] = weight
