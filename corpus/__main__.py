@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from corpus.budgets import BUDGETS
 from corpus.catalog import DATA_VARIABLE, STAGES, data_directory, load_catalog
 from mlx_toy.errors import UserError
 from mlx_toy.output import note, show
@@ -50,7 +51,7 @@ def _build(options: argparse.Namespace) -> None:
     from corpus.own_text import own_source
     from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
-    sources, budget = load_catalog(), build.BUDGETS[options.preset]
+    sources, budget = load_catalog(), BUDGETS[options.preset]
     limit = int(options.million_tokens * 1e6) if options.million_tokens else budget.tokens
     tokenizer = options.tokenizer or options.out / "tokenizer"
     workers = options.workers or min(parallel.MOST, parallel.core_count())
@@ -123,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="write the text sample, then the token shards")
     build.set_defaults(run_command=_build)
-    build.add_argument("--preset", default="nano", choices=("nano", "mini", "toy"))
+    build.add_argument("--preset", default="nano", choices=BUDGETS)
     origin = build.add_mutually_exclusive_group()
     origin.add_argument("--data", help=f"directory with the sources (default: ${DATA_VARIABLE})")
     origin.add_argument(

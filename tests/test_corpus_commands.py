@@ -5,9 +5,11 @@ import random
 import re
 
 from corpus.__main__ import main
+from corpus.budgets import BUDGETS
 from corpus.catalog import load_catalog
 from corpus.show import GREEN, PLAIN, paint
 from mlx_toy.chat import render
+from train.presets import PRESETS
 from train.shards import open_mixture
 
 WORDS = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in "dlmnrst"]
@@ -83,3 +85,10 @@ def test_list_names_every_source(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert all(source.name in out for source in load_catalog())
+
+
+def test_every_preset_has_a_budget_and_a_larger_one_reads_more():
+    assert set(PRESETS) <= set(BUDGETS)
+    tokens = [budget.tokens for budget in BUDGETS.values()]
+    samples = [budget.sample_bytes for budget in BUDGETS.values()]
+    assert tokens == sorted(tokens) and samples == sorted(samples)
