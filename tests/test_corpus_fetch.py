@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import os
+import re
 import tarfile
 import threading
 
@@ -13,7 +14,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+import corpus.__main__ as command
 from corpus.catalog import Home, Source, load_catalog
+from corpus.convert import FORMS
 from corpus.download import Remote, check_room, download
 from corpus.fetch import fetch, plan
 from mlx_toy.errors import UserError
@@ -24,11 +27,12 @@ LINES = "".join(
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files` (path -> bytes) with ranges; breaks off after `limit` bytes, if set."""
+    """Serves `files` (path -> bytes), with `ranges`; breaks off after `limit` bytes, if set."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.headers, self.limit, self.asked = {}, {}, None, []
+        self.ranges = True
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -46,7 +50,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
+        wanted = self.headers.get("Range") if self.server.ranges else None
+        start = int((wanted or "bytes=0-")[6:].split("-")[0])
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         if start:
@@ -100,6 +105,29 @@ def test_truncated_transfer_goes_on_where_it_stopped(server, tmp_path):
     assert target.read_bytes() == LINES
     assert sum(got) == len(LINES) - 100_000 and server.asked[-1][2] == "bytes=100000-"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_server_without_ranges_sends_all_of_it_once_more(server, tmp_path):
+    wanted, target = remote(server), tmp_path / "lines"
+    server.limit, server.ranges = 100_000, False
+    with pytest.raises(UserError, match="broke off"):
+        download(wanted, target, lambda _: None)
+    server.limit = None
+    download(wanted, target, lambda _: None)
+    assert target.read_bytes() == LINES
+
+
+def test_interrupted_fetch_goes_on_with_the_same_command(server, tmp_path):
+    server.files["/lines.jsonl"], server.limit = LINES, 100_000
+    home = Home("url", f"{server.url}/lines.jsonl", "lines", sha256=sha256(LINES))
+    (planned,) = plan([source(home)], [], tmp_path)
+    with pytest.raises(UserError, match="run the same command again, it goes on"):
+        fetch(planned, tmp_path)
+    server.limit = None
+    (planned,) = plan([source(home)], [], tmp_path)  # it is not there yet
+    assert fetch(planned, tmp_path) == 5000
+    assert server.asked[-1][2] == "bytes=100000-"
+    assert not list((tmp_path / ".fetch").iterdir())
 
 
 def test_wrong_checksum_is_refused_and_removed(server, tmp_path):
@@ -239,3 +267,29 @@ def test_dataset_that_is_not_what_the_hub_promised_is_refused(server, tmp_path):
 def test_unknown_source_is_named(tmp_path):
     with pytest.raises(UserError, match="open/squad_v2"):
         plan(load_catalog(), ["base/none"], tmp_path)
+
+
+def test_homes_of_the_catalogue_are_pinned():
+    """Everyone gets the same bytes: a commit of a dataset, or the checksum of a file."""
+    fetched = [source for source in load_catalog() if source.home]
+    assert len(fetched) == 5
+    for one in fetched:
+        home = one.home
+        assert home.form in FORMS and one.records and any(one.stages.values())
+        assert one.file == f"{one.name}.jsonl.gz"
+        if home.kind == "huggingface":
+            assert re.fullmatch("[0-9a-f]{40}", home.revision) and home.files
+            assert f"https://huggingface.co/datasets/{home.address}" in one.upstream
+        else:
+            assert re.fullmatch("[0-9a-f]{64}", home.sha256) and home.bytes
+            assert home.address.startswith(one.upstream)
+
+
+def test_without_a_network_a_fetch_is_one_clear_sentence(tmp_path, monkeypatch, capsys):
+    closed = Home("huggingface", "us/chats", "parquet-chats", files=("*",))
+    monkeypatch.setattr(command, "load_catalog", lambda: [source(closed, "chat")])
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert command.main(["fetch", "--data", str(tmp_path), "--yes"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: cannot reach the dataset us/chats (")
+    assert "refused" in error and error.count("\n") == 1
