@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus import short_answers
 from corpus.catalog import STAGES, Source
 from corpus.clean import text_of
 from corpus.conversations import ContextRecipe
@@ -158,8 +159,8 @@ def write_shards(
         source = part.source
         decided = hashlib.sha256(f"{one.made_from} {checksum} {max_tokens}".encode())
         decided.update(part.verdict.tobytes())
-        if source.kind == "question":
-            decided.update(repr(ContextRecipe()).encode())
+        if source.kind != "text":
+            decided.update(f"{ContextRecipe()} {short_answers.VERSION}".encode())
         for split in ("valid", "train"):
             header = finished_shard(folder, source.shard_name, split, decided.hexdigest())
             if header is None:

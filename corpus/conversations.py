@@ -7,8 +7,9 @@ words with the question (BM25). In part of the records the gold passage is left 
 is the fixed sentence that the passages do not say. The share that is unanswerable (Rajpurkar et al.
 2018, arXiv:1806.03822) teaches the model to decline.
 
-Answers stay spans and are not made into sentences: while it answers from passages, the model can
-write nothing but whole words of one sentence and the number (`mlx_toy/span_grammar.py`).
+Answers stay spans, and only a nearly whole sentence is made whole (`corpus/short_answers.py`):
+while it answers from passages, the model can write nothing but whole words of one sentence and the
+number (`mlx_toy/span_grammar.py`).
 """
 
 import random
@@ -19,6 +20,7 @@ from itertools import groupby
 from typing import Any
 
 from corpus.bm25 import Bm25
+from corpus.short_answers import as_sentence, whole_sentence
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.sentences import split_sentences
 
@@ -50,10 +52,16 @@ class ContextRecipe:
 
 
 def chat_messages(record: dict[str, Any]) -> list[Message]:
-    """The turns of a chat, cut to the first few, ending with the assistant."""
+    """The turns of a chat, cut to the first few, ending with the assistant.
+
+    The answer of a single question is made a sentence where that is safe.
+    """
     messages: list[Message] = [
         {"role": turn["role"], "content": turn["content"].strip()} for turn in record["messages"]
     ]
+    if [message["role"] for message in messages] == ["user", "assistant"]:
+        question, answer = messages
+        answer["content"] = as_sentence(question["content"], answer["content"])
     return messages[:MAX_CHAT_TURNS]
 
 
@@ -162,20 +170,21 @@ def _find(answers: list[str], windows: list[str], places: range) -> _Gold | None
     for answer in answers:
         for written in (answer, answer.strip(_OUTER_MARKS)):
             for place in places:
-                if _is_span(written, windows[place]):
-                    return _Gold(written, place)
+                if sentence := _sentence_of(written, windows[place]):
+                    return _Gold(whole_sentence(written, sentence), place)
     return None
 
 
-def _is_span(answer: str, window: str) -> bool:
-    """Whether an answer is whole words of one sentence, as the span grammar asks."""
+def _sentence_of(answer: str, window: str) -> str | None:
+    """The sentence of which an answer is whole words, as the span grammar asks; None if none is."""
     if not answer or len(answer.encode()) > MAX_ANSWER_BYTES:
-        return False
+        return None
     if not (answer[0].isalnum() or answer[0] in "$€£\"“'"):
-        return False
+        return None
     if not (answer[-1].isalnum() or answer[-1] in '%°"”’)'):
-        return False
-    return any(_says(window[start:end], answer) for start, end in split_sentences(window))
+        return None
+    sentences = (window[start:end] for start, end in split_sentences(window))
+    return next((sentence for sentence in sentences if _says(sentence, answer)), None)
 
 
 def _says(text: str, answer: str, flags: int = 0) -> bool:

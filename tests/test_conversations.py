@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from corpus.bm25 import Bm25
-from corpus.conversations import ContextRecipe, context_questions
+from corpus.conversations import ContextRecipe, chat_messages, context_questions
+from corpus.short_answers import as_sentence, whole_sentence
 from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.sentences import split_sentences
 from mlx_toy.span_grammar import Region, SpanGrammar, collapse
@@ -73,6 +74,7 @@ def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
         ),
         ("Prices rose 4% in May; “Blue” was the shade.", ["4%", "“Blue”", "rose 4"]),
         ("Dr. Ames saw it. He left at dawn.", ["Dr. Ames", "it. He", "dawn."]),
+        ("Then he ran to the old mill. All slept.", ["ran to the old mill", "All slept."]),
     ]
     records = [
         {"title": t, "context": t, "question": "What?", "answers": [answer]}
@@ -94,7 +96,7 @@ def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
             states = grammar.advance(states, token)
         assert states
         written.append(cited(conversation)[0])
-    assert {"$5", "4%", "“Blue”", "Dr. Ames", "dawn"} <= set(written)
+    assert {"$5", "4%", "“Blue”", "Dr. Ames", "dawn", "Then he ran to the old mill"} <= set(written)
     assert "it. He" not in written  # no span of one sentence
 
 
@@ -123,3 +125,58 @@ def test_bm25_ranks_rare_shared_words_first():
     assert Bm25(texts).ranking("Where does the wren sing?")[0] == 1
     assert Bm25(texts).ranking("the mill of the lake")[:2] == [0, 2]
     assert Bm25([]).ranking("x") == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "written"),
+    [
+        ("What is the capital of Germany?", "berlin", "Berlin."),
+        ("Who wrote Dracula?", "Bram Stoker", "Bram Stoker."),
+        ("What are chickpeas also called?", "garbanzo beans", "Garbanzo beans."),
+        ("What phone has she?", "iPhone", "iPhone."),
+        ("Do whales breathe air?", "yes, they do", "Yes, they do."),
+        # Left alone: finished, a figure, a list, a formula, an address; too long; no question; a
+        # question about words or code; several lines.
+        ("Who wrote Dracula?", "Bram Stoker did!", "Bram Stoker did!"),
+        ("How many legs has a spider?", "8", "8"),
+        ("What do I need?", "1. eggs\n2. milk", "1. eggs\n2. milk"),
+        ("What is the area of a circle?", "pi * r^2", "pi * r^2"),
+        ("Where is it described?", "example.org", "example.org"),
+        ("What is it?", "one two three four five six seven", "one two three four five six seven"),
+        ("Name a bird.", "wren", "wren"),
+        ("What is the plural of mouse?", "mice", "mice"),
+        ("What is 'hello' in French?", "bonjour", "bonjour"),
+        ("Which command lists files?", "ls", "ls"),
+        ("Which is odd?\ncat, dog, car", "car", "car"),
+    ],
+)
+def test_bare_answers_to_plain_questions_become_sentences(question, answer, written):
+    assert as_sentence(question, answer) == written
+
+
+def test_only_single_questions_without_passages_are_answered_in_sentences():
+    def answer(*turns):
+        record = {"messages": [{"role": role, "content": content} for role, content in turns]}
+        return chat_messages(record)[-1]["content"]
+
+    single = [("user", "Where is the wren?"), ("assistant", "in the hedge ")]
+    assert answer(*single) == "In the hedge."
+    assert answer(*single, *single) == "in the hedge"
+    assert answer(("context", "[1] It sits in the hedge."), *single) == "in the hedge"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence", "becomes_it"),
+    [
+        ("ran to the mill", "So he ran to the mill.", True),
+        ("it rained all day long", "However, it rained all day long!", True),
+        ("the witch with three eyes", "I serve the witch with three eyes.", False),  # lacks a verb
+        ("Bread, salt and old cheese", "Bread, salt and old cheese were sold.", False),
+        ("Bo Strand", "He is Bo Strand.", False),  # a name
+        ("left (at noon) for the sea", "He left (at noon) for the sea.", False),
+        ("ran to the mill", "He ran to the mill", False),  # cut off
+        ("ran" + " to the mill" * 12, "He ran" + " to the mill" * 12 + ".", False),  # long
+    ],
+)
+def test_answers_that_are_nearly_a_sentence_become_it(answer, sentence, becomes_it):
+    assert whole_sentence(answer, sentence) == (sentence[:-1] if becomes_it else answer)
