@@ -151,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--steps", type=positive, help="of the schedule (default: the preset's)"
         )
-        command.add_argument("--tokens-per-step", type=positive, help="(default: the preset's)")
+        command.add_argument(
+            "--tokens-per-step", type=positive, help="(default: the preset's); rates go with it"
+        )
         command.add_argument("--seed", type=int, default=0, help="of weights and data")
         command.add_argument("--checkpoint-every", type=positive, default=100, help="steps")
         command.add_argument("--rate", type=float, default=1, help="factor of the preset's rates")
@@ -212,11 +214,13 @@ def _preset(options: argparse.Namespace) -> "Preset":
             f"--tokens-per-step {options.tokens_per_step} is less than one window: "
             f"use {chosen.window} or more"
         )
-    return replace(chosen, tokens_per_step=options.tokens_per_step)
+    return chosen.with_batch(options.tokens_per_step)
 
 
 def _add_preset(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--preset", default="nano", help="nano, mini or toy (default: nano)")
+    command.add_argument(
+        "--preset", default="nano", help="nano, mini, toy or small (default: nano)"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,15 +1,51 @@
-"""Presets: the sizes of the model and of its training, from one dial.
+"""Presets: the sizes of the model and of its training, from one dial, the width.
 
-Everything follows from width and depth by the rules written here, so that a larger model is the
-same recipe and not another one.
+A larger model is the same recipe and not another one. The rules, each with its source:
+
+- Depth grows as the square root of the width: sqrt(3 * width) / 4 blocks, rounded to an even
+  number; GPT-2's 12 blocks of 768 lie on it. Loss hardly depends on the shape (Kaplan et al. 2020,
+  arXiv:2001.08361, section 3.1); depth should grow more slowly than width (Levine et al. 2020,
+  arXiv:2006.12467), and wide products keep a machine busier than many narrow ones.
+- Heads have 64 dimensions, what fused attention kernels like best. From 8 heads on, two query heads
+  share a key and value head (Ainslie et al. 2023, arXiv:2305.13245), which halves the cache of
+  decoding; with fewer there is little to save.
+- The feed-forward layer is 8/3 as wide, rounded up to 64, so that its three matrices weigh what two
+  of four times the width would (Shazeer 2020, arXiv:2002.05202).
+- The vocabulary is 16 pieces a unit of width, to the nearest power of two. The embedding should
+  grow as the other parameters to the power 0.83 (Tao et al. 2024, arXiv:2407.13623); these grow as
+  width^2.5 here, so the vocabulary grows as width^(2.5 * 0.83 - 1), about as the width.
+- Pretraining reads 10.5 tokens a parameter, nanochat's compute-optimal ratio; fine-tuning reads an
+  eighth of that.
+- A step reads 0.58 * tokens^0.571 tokens (Li et al. 2025, arXiv:2503.04715), rounded up to a power
+  of two: a little above the optimum, which is flat, the optimizer costs less. (Checked here at
+  1.2 million tokens, where the rule says 2,048: 4,096 were worse by 0.03 bits per byte.)
+- Muon's rate is the same for every width, because its update has singular values of 1 times
+  sqrt(rows / columns) whatever the size (Jordan et al. 2024; Bernstein 2025, "Deriving Muon").
+  AdamW's rate falls with 1 / sqrt(width), as nanochat's. From one preset to the next the batch
+  grows, which asks for higher rates, and the run grows, which asks for lower ones; the rules leave
+  that be. Another batch for the same run takes other rates: by the square root of the ratio
+  (Malladi et al. 2022, arXiv:2205.10782; `Preset.with_batch`).
+
+name    width  depth  vocabulary   parameters         tokens  tokens a step  steps
+nano      128      4       2,048    1,115,264     11,714,560          8,192  1,430
+mini      192      6       4,096    3,443,136     36,159,488         16,384  2,207
+toy       512     10       8,192   33,696,256    353,828,864         65,536  5,399
+small     896     12      16,384  122,050,432  1,281,622,016        131,072  9,778
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from mlx_toy.errors import UserError
 from mlx_toy.model import ModelArgs
 
-HEAD_DIM = 64  # what fused attention kernels like best
+HEAD_DIM = 64
+TOKENS_PER_PARAMETER = 10.5
+FINETUNE_PART = 8  # fine-tuning reads this part of pretraining's tokens
+WIDE = 512  # from here on: context 1024, shared keys and values, micro-batches for a GPU
+CPU_MICRO_TOKENS = 1_024
+GPU_MICRO_NUMBERS = 1 << 23  # of one activation of a micro-batch: tokens times width
+OTHER_RATE, OTHER_RATE_WIDTH = 4e-3, 192  # AdamW's rate and the width it was found at
 
 
 @dataclass(frozen=True)
@@ -23,7 +59,7 @@ class Preset:
         kv_heads: key and value heads; fewer than query heads save memory while decoding.
         vocab_size: pieces of the tokenizer.
         context: longest sequence that fine-tuning shows, in tokens.
-        window: tokens of a pretraining sequence; shorter than `context` where attention is slow.
+        window: tokens of a pretraining sequence; shorter than `context`, because attention is slow.
         tokens_per_step: of one optimizer step.
         micro_tokens: of one forward and backward pass; small enough for the cache of a CPU.
         pretrain_steps: of the whole schedule.
@@ -45,7 +81,7 @@ class Preset:
     pretrain_steps: int
     finetune_steps: int
     matrix_rate: float = 0.02
-    other_rate: float = 4e-3
+    other_rate: float = OTHER_RATE
     finetune_scale: float = 0.2
 
     def model_args(self, vocab_size: int) -> ModelArgs:
@@ -61,16 +97,90 @@ class Preset:
             max_position_embeddings=self.context,
         )
 
+    @property
+    def parameters(self) -> int:
+        """All parameters, with the preset's own vocabulary."""
+        return count_parameters(self.model_args(self.vocab_size))
+
+    @property
+    def pretrain_tokens(self) -> int:
+        """Tokens that pretraining reads."""
+        return self.pretrain_steps * self.tokens_per_step
+
+    def with_batch(self, tokens_per_step: int) -> "Preset":
+        """The same run in steps of another size, with the rates that go with it."""
+        factor = math.sqrt(tokens_per_step / self.tokens_per_step)
+        return replace(
+            self,
+            tokens_per_step=tokens_per_step,
+            matrix_rate=self.matrix_rate * factor,
+            other_rate=self.other_rate * factor,
+        )
+
+
+def count_parameters(args: ModelArgs) -> int:
+    """All parameters of an architecture; the embedding, which also makes the logits, once."""
+    width = args.hidden_size
+    attention = 2 * width * (args.num_attention_heads + args.num_key_value_heads) * args.head_dim
+    block = attention + 3 * width * args.intermediate_size + 2 * width
+    return args.vocab_size * width + args.num_hidden_layers * block + width
+
+
+def batch_tokens(tokens: float) -> int:
+    """Tokens a step for a run of so many tokens: 0.58 * tokens^0.571, the next power of two."""
+    return 1 << math.ceil(math.log2(0.58 * tokens**0.571))
+
+
+def other_rate(width: int) -> float:
+    """Peak rate of AdamW for embedding and norms of a model so wide."""
+    return OTHER_RATE * math.sqrt(OTHER_RATE_WIDTH / width)
+
+
+def of_width(name: str, width: int) -> Preset:
+    """A preset from the dial alone; the rules are at the top of this file.
+
+    Args:
+        name: of the preset.
+        width: a multiple of 64; from 512 on one of 128, so that heads can share in pairs.
+
+    Raises:
+        ValueError: it is another width.
+    """
+    wide = width >= WIDE
+    if width < HEAD_DIM or width % (2 * HEAD_DIM if wide else HEAD_DIM):
+        raise ValueError(f"width {width}: must be a multiple of 64, from 512 on a multiple of 128")
+    heads = width // HEAD_DIM
+    shape = Preset(
+        name,
+        hidden_size=width,
+        layers=max(2, 2 * round(math.sqrt(3 * width) / 8)),
+        kv_heads=heads // 2 if wide else heads,
+        vocab_size=1 << round(math.log2(16 * width)),
+        context=1024 if wide else 512,
+        window=512 if wide else 256,
+        tokens_per_step=1,
+        micro_tokens=1 << round(math.log2(GPU_MICRO_NUMBERS / width)) if wide else CPU_MICRO_TOKENS,
+        pretrain_steps=1,
+        finetune_steps=1,
+        other_rate=other_rate(width),
+    )
+    tokens = TOKENS_PER_PARAMETER * shape.parameters
+    step = batch_tokens(tokens)
+    return replace(
+        shape,
+        tokens_per_step=step,
+        pretrain_steps=math.ceil(tokens / step),
+        finetune_steps=math.ceil(tokens / FINETUNE_PART / step),
+    )
+
 
 PRESETS = {
-    preset.name: preset
-    for preset in (
-        # Minutes on a CPU; the tests use it.
-        Preset("nano", 128, 4, 2, 2048, 512, 256, 8_192, 1_024, 500, 150),
-        # An evening on a CPU: what is bundled until a GPU run replaces it.
-        Preset("mini", 192, 6, 3, 4096, 512, 256, 8_192, 1_024, 4_000, 600),
-        # Minutes on a large GPU, a night on a Mac.
-        Preset("toy", 512, 10, 4, 8192, 1024, 512, 131_072, 16_384, 6_000, 600),
+    name: of_width(name, width)
+    for name, width in (
+        ("nano", 128),  # minutes on a CPU; the tests use it
+        ("mini", 192),  # an evening on a CPU: what is bundled until a GPU run replaces it
+        ("toy", 512),  # minutes on a large GPU, a night on a Mac
+        ("small", 896),  # a day on a Max-class Mac; a long night reads a third of its tokens
     )
 }
 
