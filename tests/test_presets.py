@@ -16,7 +16,15 @@ from mlx_toy.model import Model
 from train.__main__ import _parser, _preset
 from train.initial import initial_weights
 from train.optimizer import OptimizerSettings, initial_state, update
-from train.presets import PRESETS, Preset, batch_tokens, count_parameters, of_width, preset
+from train.presets import (
+    PRESETS,
+    Preset,
+    batch_tokens,
+    best_batch,
+    count_parameters,
+    of_width,
+    preset,
+)
 
 WIDTHS = st.integers(1, 24).map(lambda n: 64 * n if n < 8 else 128 * (n - 4))
 
@@ -84,7 +92,7 @@ def test_a_larger_width_never_gives_less(one, other):
 
 
 def test_batch_is_the_next_power_of_two_of_the_rule():
-    assert 1024 < 0.58 * 1.2e6**0.571 < 2048
+    assert best_batch(1.2e6) == pytest.approx(1717, abs=2)
     assert batch_tokens(1.2e6) == 2048
 
 
