@@ -1,6 +1,7 @@
 """Commands of training; each goes on where an interrupted one stopped.
 
     python -m train all       --preset nano --text mybook.txt --out DIR
+    python -m train plan      --preset small --hours 8
     python -m train tokenizer --preset mini --text RUN/text.jsonl --out RUN/tokenizer
     python -m train pretrain  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/base
@@ -133,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
     whole.set_defaults(run_command=everything.run)
     _add_preset(whole)
     everything.add_arguments(whole)
+
+    from train import plan as planner
+
+    plan = commands.add_parser("plan", help="say what can be trained here, and how good it may get")
+    plan.set_defaults(run_command=planner.run)
+    planner.add_arguments(plan)
 
     tokenizer = commands.add_parser("tokenizer", help="train the tokenizer")
     tokenizer.set_defaults(run_command=_tokenizer)
