@@ -41,14 +41,14 @@ def assert_same_function(
 
 @pytest.mark.parametrize("scale", [0.1, 4.0, 40.0])
 def test_swiglu(scale: float) -> None:
-    gate = mx.random.normal((4, 5, 96)) * scale
-    up = mx.random.normal((4, 5, 96))
+    gate = mx.random.normal((40, 5, 96)) * scale
+    up = mx.random.normal((40, 5, 96))
     assert_same_function(ops.swiglu, lambda gate, up: nn.silu(gate) * up, gate, up)
 
 
 def test_swiglu_at_zero_and_at_the_ends() -> None:
-    gate = mx.array([0.0, -0.0, 1e-8, -100.0, 100.0, -1e4, 1e4])
-    assert_equal(ops.swiglu(gate, mx.ones(7)), nn.silu(gate))
+    gate = mx.repeat(mx.array([0.0, -0.0, 1e-8, -100.0, 100.0, -1e4, 1e4]), 3000)
+    assert_equal(ops.swiglu(gate, mx.ones(gate.size)), nn.silu(gate))
 
 
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
@@ -80,3 +80,42 @@ def test_cross_entropy_of_a_certain_prediction_is_zero() -> None:
     logits = mx.array([[200.0, 0.0, -200.0]])
     assert ops.cross_entropy(logits, mx.array([0])).item() == pytest.approx(0, abs=1e-6)
     assert ops.cross_entropy(logits, mx.array([2])).item() == pytest.approx(400, rel=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("heads", [(3, 3), (4, 2)])
+def test_documents_that_share_a_row_do_not_see_each_other(
+    heads: tuple[int, int], training: bool
+) -> None:
+    lengths = (150, 1, 86)  # one longer than a block of queries
+    queries = mx.random.normal((1, heads[0], sum(lengths), 16))
+    keys = mx.random.normal((1, heads[1], sum(lengths), 16))
+    values = mx.random.normal((1, heads[1], sum(lengths), 16))
+    documents = mx.concatenate([mx.full((1, n), i) for i, n in enumerate(lengths)], axis=1)
+
+    def together(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+        return ops.attention(q, k, v, 0.3, "causal", documents=documents, training=training)
+
+    def apart(*arrays: mx.array) -> mx.array:
+        parts = zip(*(mx.split(array, [150, 151], axis=2) for array in arrays), strict=True)
+        attend = mx.fast.scaled_dot_product_attention
+        return mx.concatenate([attend(*part, scale=0.3, mask="causal") for part in parts], axis=2)
+
+    assert_same_function(together, apart, queries, keys, values)
+
+
+def test_operations_take_arrays_in_any_memory_order() -> None:
+    gate, up = mx.random.normal((300, 96)), mx.random.normal((300, 96))
+    transposed = mx.contiguous(gate.T).T  # the same values, column by column
+    assert_equal(ops.swiglu(transposed, up), nn.silu(gate) * up)
+    targets = mx.random.randint(0, 96, (300,))
+    expected = nn.losses.cross_entropy(gate, targets)
+    assert_equal(ops.cross_entropy(transposed, targets), expected)
+    q = mx.random.normal((2, 40, 3, 16)).swapaxes(1, 2)
+    assert_same_function(
+        lambda *x: ops.attention(*x, 0.3, "causal", training=True),
+        lambda *x: mx.fast.scaled_dot_product_attention(*x, scale=0.3, mask="causal"),
+        q,
+        mx.random.normal((2, 40, 3, 16)).swapaxes(1, 2),
+        mx.random.normal((2, 40, 3, 16)).swapaxes(1, 2),
+    )

@@ -21,6 +21,7 @@ from train.batches import MicroBatch
 Gradients = dict[str, mx.array]
 PEAK_SIZE_CPU, PEAK_SIZE_GPU = 1024, 4096  # rows of the matrices that measure the peak
 PEAK_REPEATS = 3
+EVALUATE_AT_ONCE = 4  # arrays, each of several operations
 
 
 def default_lanes() -> int:
@@ -177,8 +178,18 @@ def _lane_gradients(
         value, gradients = gradient_of(tree, mx.array(batch.tokens), weights)
         total = gradients if total is None else tree_map(mx.add, total, gradients)
         loss = loss + value
-        mx.eval(loss, total)  # keeps one micro-batch in memory at a time
+        _evaluate([loss, *(array for _, array in tree_flatten(total))])
     return dict(tree_flatten(total)), loss.item()
+
+
+def _evaluate(arrays: list[mx.array]) -> None:
+    """Compute arrays a few at a time.
+
+    MLX lets about a hundred operations of all threads together wait for a CPU; a thread that would
+    add one more stands still until any other thread's is done. So no lane asks for many at once.
+    """
+    for start in range(0, len(arrays), EVALUATE_AT_ONCE):
+        mx.eval(arrays[start : start + EVALUATE_AT_ONCE])
 
 
 def _lane_loss(
