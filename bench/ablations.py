@@ -10,11 +10,11 @@ and by which rule stands in `ablations.md`, which is made from `results/ablation
 
 import argparse
 import math
-import statistics
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.ablations_report import BASELINE, Variation, report
 from bench.experiment import ROOT, Experiment, sweep
 from train import records
 from train.progress import say
@@ -23,25 +23,9 @@ RESULTS = ROOT / "bench" / "results" / "ablations.jsonl"
 REPORT = ROOT / "bench" / "ablations.md"
 STEPS = 200  # of the baseline: minutes a run on one core
 SEEDS = (0, 1, 2)
-MUON_RATES, ADAMW_RATES = (0.01, 0.02, 0.04), (1e-3, 3e-3, 1e-2)
-STANDARD_ERRORS = 2.0  # a difference must be larger than so many to count
-BASELINE = "baseline"
-ADAMW = "AdamW instead of Muon"
-
-
-@dataclass(frozen=True)
-class Variation:
-    """One change.
-
-    Attributes:
-        question: that it answers, with others perhaps.
-        changes: fields of the experiment that differ from the baseline's.
-        idea: why one would expect something of it, with the source.
-    """
-
-    question: str
-    changes: dict[str, Any]
-    idea: str
+MUON_RATES, ADAMW_RATES = (0.005, 0.01, 0.02, 0.04), (5e-4, 1e-3, 3e-3, 1e-2)
+OTHER_RATES = (2e-3, 8e-3)  # beside the default
+MUON, ADAMW, OTHERS = "Muon", "AdamW for matrices", "AdamW for the rest"  # what a probe is of
 
 
 def _shape(width: int, layers: int) -> dict[str, int]:
@@ -51,7 +35,7 @@ def _shape(width: int, layers: int) -> dict[str, int]:
 _DEPTH = "the same compute in more, narrower layers or fewer, wider ones"
 _VOCABULARY = "a larger vocabulary shortens the text and makes the embedding dearer"
 VARIATIONS = {
-    ADAMW: Variation(
+    "AdamW instead of Muon": Variation(
         "optimizer",
         {"optimizer": "adamw"},
         "Loshchilov and Hutter 2019, the usual choice; its own rate, from the probes",
@@ -82,21 +66,39 @@ VARIATIONS = {
 
 
 def probes(steps: int) -> list[Experiment]:
-    """Short runs of one seed that choose AdamW's rate for the matrices, and check Muon's."""
-    muon = [Experiment(name="probe of Muon", steps=steps // 2, matrix_rate=r) for r in MUON_RATES]
-    adamw = [replace(muon[0], name="probe of AdamW", optimizer="adamw")]
-    return muon + [replace(adamw[0], matrix_rate=rate) for rate in ADAMW_RATES]
+    """Short runs of one seed that choose the rates, the one for both optimizers of matrices."""
+    first = Experiment(name=f"probe: {MUON}", steps=steps // 2)
+    adamw = replace(first, name=f"probe: {ADAMW}", optimizer="adamw")
+    others = replace(first, name=f"probe: {OTHERS}", matrix_rate=0.01)
+    return [
+        *(replace(first, matrix_rate=rate) for rate in MUON_RATES),
+        *(replace(adamw, matrix_rate=rate) for rate in ADAMW_RATES),
+        *(replace(others, other_rate=rate) for rate in OTHER_RATES),
+    ]
 
 
-def experiments(steps: int, adamw_rate: float) -> list[Experiment]:
+def chosen_rates(probed: list[dict[str, Any]]) -> dict[str, float]:
+    """Peak rates from the probes: `muon` and `adamw` for the matrices, `other` for the rest."""
+    muon = [r for r in probed if r["optimizer"] == "muon" and r["other_rate"] == 4e-3]
+    adamw = [r for r in probed if r["optimizer"] == "adamw"]
+    others = [r for r in probed if r["optimizer"] == "muon" and r["matrix_rate"] == 0.01]
+    return {
+        "muon": best(muon)["matrix_rate"],
+        "adamw": best(adamw)["matrix_rate"],
+        "other": best(others)["other_rate"],
+    }
+
+
+def experiments(steps: int, rates: dict[str, float]) -> list[Experiment]:
     """Baseline and variations, seed after seed, so that a sweep cut short has whole seeds."""
-    baseline = Experiment(name=BASELINE, steps=steps)
+    common = {"steps": steps, "matrix_rate": rates["muon"], "other_rate": rates["other"]}
+    baseline = Experiment(name=BASELINE, **common)
     flops = baseline.flops_per_step() * steps
     varied = [baseline]
     for name, variation in VARIATIONS.items():
         changed = replace(baseline, name=name, **variation.changes)
         if changed.optimizer == "adamw":
-            changed = replace(changed, matrix_rate=adamw_rate)
+            changed = replace(changed, matrix_rate=rates["adamw"])
         varied.append(changed.with_flops(flops))
     return [replace(experiment, seed=seed) for seed in SEEDS for experiment in varied]
 
@@ -104,118 +106,6 @@ def experiments(steps: int, adamw_rate: float) -> list[Experiment]:
 def best(found: list[dict[str, Any]]) -> dict[str, Any]:
     """The record of fewest bits per byte; a run that diverged is the worst."""
     return min(found, key=lambda r: (math.isnan(r["bits_per_byte"]), r["bits_per_byte"]))
-
-
-def pooled_deviation(groups: list[list[float]]) -> float:
-    """Standard deviation between seeds, from all groups together."""
-    groups = [group for group in groups if len(group) > 1]
-    freedom = sum(len(group) - 1 for group in groups)
-    squares = sum(statistics.variance(group) * (len(group) - 1) for group in groups)
-    return math.sqrt(squares / freedom) if freedom else math.nan
-
-
-def verdict(difference: float, standard_error: float) -> str:
-    """By the rule of the report; a difference that is no number counts as worse."""
-    if abs(difference) <= STANDARD_ERRORS * standard_error:
-        return "no difference"
-    return "kept" if difference < 0 else "rejected"
-
-
-def report(found: list[dict[str, Any]]) -> str:
-    """The whole of `ablations.md`, from the records."""
-    values: dict[str, list[float]] = {}
-    for record in sorted(found, key=lambda r: r["seed"]):
-        values.setdefault(record["name"], []).append(record["bits_per_byte"])
-    facts = {record["name"]: record for record in found}
-    compared = [name for name in (BASELINE, *VARIATIONS) if name in values]
-    deviation = pooled_deviation([values[name] for name in compared])
-    baseline = values[BASELINE]
-    rows, failed = [], []
-    for name in compared:
-        mean = statistics.mean(values[name])
-        spread = statistics.stdev(values[name]) if len(values[name]) > 1 else math.nan
-        fact, difference, decided, question = facts[name], "", "", "what all are compared with"
-        if name != BASELINE:
-            error = deviation * math.sqrt(1 / len(values[name]) + 1 / len(baseline))
-            change = mean - statistics.mean(baseline)
-            decided, question = verdict(change, error), VARIATIONS[name].question
-            difference = f"{change:+.4f} ± {error:.4f}"
-            if decided != "kept":
-                failed.append(f"- **{name}** ({decided}, {difference}): {VARIATIONS[name].idea}.")
-        rows.append(
-            f"| {question} | {name} | {fact['parameters'] / 1e6:.2f}M | {fact['steps']} "
-            f"| {fact['tokens'] / 1e3:,.0f}k | {fact['bytes_read'] / 1e6:.2f} MB "
-            f"| {mean:.4f} ({spread:.4f}) | {difference} | {decided} |"
-        )
-    probed = [
-        f"| {r['name'].removeprefix('probe of ')} | {r['matrix_rate']:g} | {r['steps']} "
-        f"| {r['bits_per_byte']:.4f} |"
-        for r in sorted(found, key=lambda r: (r["name"], r["matrix_rate"]))
-        if r["name"].startswith("probe")
-    ]
-    fact = facts[BASELINE]
-    return TEMPLATE.format(
-        width=fact["hidden_size"],
-        layers=fact["layers"],
-        pieces=fact["vocab_size"],
-        rate=fact["matrix_rate"],
-        tera=fact["flops"] / 1e12,
-        tokens_per_step=fact["tokens_per_step"],
-        seeds=len(baseline),
-        limit=STANDARD_ERRORS,
-        deviation=deviation,
-        freedom=sum(len(values[name]) - 1 for name in compared),
-        rows="\n".join(rows),
-        failed="\n".join(failed) or "Nothing: every variation was kept.",
-        probes="\n".join(probed),
-        seconds=sum(record["seconds"] for record in found) / 3600,
-        runs=len(found),
-    )
-
-
-TEMPLATE = """\
-# Ablations: one change at a time, at equal compute
-
-Made by `python -m bench.ablations --report` from `results/ablations.jsonl`: do not edit.
-
-The baseline is {layers} layers of width {width}, {pieces:,} pieces, Muon with a rate of {rate:g}, \
-zero-initialised projections to the residual stream, no QK-norm, text in random order, \
-{tokens_per_step:,} tokens a step. Every run spends the same {tera:.1f} TFLOP (six operations a \
-parameter and token, plus attention), so a variation that needs more for a token reads fewer \
-tokens. Bits per byte are of the same held-out documents whatever the vocabulary; smaller is better.
-
-| question | variation | parameters | steps | tokens | text read | bits per byte (spread) \
-| difference ± standard error | verdict |
-|---|---|---|---|---|---|---|---|---|
-{rows}
-
-**The rule.** {seeds} seeds each; the spread is their standard deviation. Pooled over all rows, it \
-is {deviation:.4f} bits per byte ({freedom} degrees of freedom): pooled, because three values say \
-little about their own spread. A difference larger than {limit:g} standard errors counts: the \
-variation is *kept* if it is better than the baseline and *rejected* if it is worse. Anything \
-smaller is *no difference*. If none of ten variations did anything, this rule would still find a \
-small difference in one of them four times in ten.
-
-**How far it reaches.** These are very small models after very little text, which is what many \
-seeds on a CPU allow. What helps a model to learn fast shows here; what helps late (a large \
-vocabulary, depth, stability at high rates) does not yet. A verdict says what to do at this size \
-and where to look again at a larger one.
-
-## What did not work
-
-{failed}
-
-## Probes of the rates
-
-One seed, half of the steps: they choose AdamW's rate for the matrices and check that Muon's is \
-not far off. They are no part of the comparison above.
-
-| optimizer of the matrices | rate | steps | bits per byte |
-|---|---|---|---|
-{probes}
-
-{runs} runs, {seconds:.1f} hours of one core.
-"""
 
 
 def main() -> None:
@@ -233,9 +123,8 @@ def main() -> None:
             parser.error("--text and --work are needed, or --report")
         where = (options.text, options.work, options.results, options.jobs)
         probed = sweep(probes(options.steps), *where)
-        rate = best([r for r in probed if r["optimizer"] == "adamw"])["matrix_rate"]
-        sweep(experiments(options.steps, rate), *where)
-    REPORT.write_text(report(records.read(options.results)), encoding="utf-8")
+        sweep(experiments(options.steps, chosen_rates(probed)), *where)
+    REPORT.write_text(report(records.read(options.results), VARIATIONS), encoding="utf-8")
     say(f"wrote {REPORT}")
 
 

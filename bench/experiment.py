@@ -47,8 +47,7 @@ class Experiment:
 
     Attributes:
         name: what the run is about; runs of one name differ by their seeds.
-        hidden_size: width, a multiple of 64.
-        layers: depth.
+        hidden_size, layers: width, a multiple of 64, and depth.
         kv_heads: key and value heads.
         vocab_size: pieces of the tokenizer.
         window: tokens of a row.
@@ -119,8 +118,7 @@ def run(experiment: Experiment, text: Path, work: Path) -> dict[str, Any]:
 
     Args:
         experiment: what to train.
-        text: JSON lines of `{"text"}`.
-        work: keeps tokenizers and token streams for the next run.
+        text, work: as for `sweep`.
 
     Returns:
         The experiment's fields; `parameters`, `tokens`, `bytes_read` (UTF-8 bytes that the tokens
@@ -167,11 +165,7 @@ def run(experiment: Experiment, text: Path, work: Path) -> dict[str, Any]:
 
 
 def sweep(
-    experiments: list[Experiment],
-    text: Path,
-    work: Path,
-    results: Path,
-    jobs: int | None = None,
+    experiments: list[Experiment], text: Path, work: Path, results: Path, jobs: int | None = None
 ) -> list[dict[str, Any]]:
     """Run those experiments that `results` does not hold yet, several at once.
 
@@ -184,9 +178,6 @@ def sweep(
 
     Returns:
         The records of all `experiments`, in their order.
-
-    Raises:
-        UserError: a run failed.
     """
     text, work = text.absolute(), work.absolute()
     sha256 = experiment_text.prepare(text, work, sorted({e.vocab_size for e in experiments}))
@@ -251,9 +242,8 @@ def _initial_weights(experiment: Experiment, args: ModelArgs) -> dict[str, mx.ar
 
 def main() -> None:
     """Run the experiment that stands on standard input; print its record."""
-    text, work = map(Path, sys.argv[1:])
-    record = run(Experiment(**json.loads(sys.stdin.read())), text, work)
-    print(json.dumps(record), flush=True)
+    experiment = Experiment(**json.loads(sys.stdin.read()))
+    print(json.dumps(run(experiment, *map(Path, sys.argv[1:]))))
 
 
 if __name__ == "__main__":
