@@ -142,11 +142,16 @@ class Transformer(nn.Module):
         self.layers = [Block(args) for _ in range(args.num_hidden_layers)]
         self.norm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
 
-    def __call__(self, inputs: mx.array, cache: list[Any] | None = None) -> mx.array:
+    def __call__(
+        self,
+        inputs: mx.array,
+        cache: list[Any] | None = None,
+        documents: mx.array | None = None,
+    ) -> mx.array:
         """Token ids [B, T] -> hidden states [B, T, D]."""
         x = self.embed_tokens(inputs)
         caches = cache or [None] * len(self.layers)
-        mask = _attention_mask(inputs.shape[1], caches[0])
+        mask = _attention_mask(inputs.shape[1], caches[0]) if documents is None else documents
         for layer, layer_cache in zip(self.layers, caches, strict=True):
             x = layer(x, mask, layer_cache)
         return self.norm(x)
@@ -161,9 +166,17 @@ class Model(nn.Module):
         self.model_type = args.model_type
         self.model = Transformer(args)
 
-    def __call__(self, inputs: mx.array, cache: list[Any] | None = None) -> mx.array:
-        """Token ids [B, T] -> logits [B, T, V]."""
-        return self.model.embed_tokens.as_linear(self.model(inputs, cache))
+    def __call__(
+        self,
+        inputs: mx.array,
+        cache: list[Any] | None = None,
+        documents: mx.array | None = None,
+    ) -> mx.array:
+        """Token ids [B, T] -> logits [B, T, V].
+
+        `documents`, int32 [B, T], numbers the documents that share a row: none sees another.
+        """
+        return self.model.embed_tokens.as_linear(self.model(inputs, cache, documents))
 
     @property
     def layers(self) -> list[Block]:

@@ -35,7 +35,6 @@ def attention(
     scale: float,
     mask: Any,
     *,
-    documents: mx.array | None = None,
     training: bool = False,
 ) -> mx.array:
     """Scaled dot-product attention; several query heads may share a key and value head.
@@ -45,15 +44,16 @@ def attention(
         keys: [B, Hkv, S, Dh].
         values: [B, Hkv, S, Dh].
         scale: multiplies the products before the softmax.
-        mask: None, "causal", or an array that MLX's attention takes.
-        documents: with "causal", int [B, T]: a token sees only tokens of its own number, so that
-            several documents can share a row and none sees another.
+        mask: None, "causal", an array that MLX's attention takes, or int32 [B, T], the number of
+            each token's document: causal, and a token sees only its own document, so that several
+            can share a row.
         training: a gradient will be wanted.
 
     Returns:
         [B, H, T, Dh].
     """
-    causal = isinstance(mask, str)
+    documents = mask if isinstance(mask, mx.array) and mask.dtype == mx.int32 else None
+    causal = documents is not None or isinstance(mask, str)
     if training and causal and _on_cpu() and queries.dtype == mx.float32:
         return cpu_ops.causal_attention(queries * scale, keys, values, documents)
     if documents is not None:

@@ -94,7 +94,7 @@ def test_documents_that_share_a_row_do_not_see_each_other(
     documents = mx.concatenate([mx.full((1, n), i) for i, n in enumerate(lengths)], axis=1)
 
     def together(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        return ops.attention(q, k, v, 0.3, "causal", documents=documents, training=training)
+        return ops.attention(q, k, v, 0.3, documents, training=training)
 
     def apart(*arrays: mx.array) -> mx.array:
         parts = zip(*(mx.split(array, [150, 151], axis=2) for array in arrays), strict=True)

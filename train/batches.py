@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from mlx_toy.errors import UserError
+from train.packing import Row, lay_out, pack
 from train.schedule import WarmupStableDecay
 from train.shards import Mixture, Shard
 
 EMPTY_DRAWS = 1_000  # conversations in a row with nothing to learn, before we give up
-LENGTH_STEP = 32  # conversations are padded to a multiple of this, so that few shapes occur
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ class MicroBatch:
     Attributes:
         tokens: int32 [B, T + 1]; inputs are all but the last column, targets all but the first.
         mask: float32 [B, T]: 1 where the target counts.
+        documents: int32 [B, T]: the number of each input's document, where several share a row and
+            none may see another; None where a row is one text.
     """
 
     tokens: np.ndarray
     mask: np.ndarray
+    documents: np.ndarray | None = None
 
 
 class Batches(Protocol):
@@ -43,6 +46,9 @@ def _rng(seed: int, step: int) -> np.random.Generator:
 
 class WindowBatches:
     """Windows from anywhere in the token streams, sources drawn by their parts.
+
+    A source of conversations gives whole ones, as many as fill a row, so that none sees another;
+    all their words count here, as those of any text do.
 
     Args:
         trunk: mixture of the warm-up and constant stretch.
@@ -77,18 +83,36 @@ class WindowBatches:
         rng = _rng(self._seed, step)
         mixture = self._decay if self._schedule.decays(step) else self._trunk
         share = np.asarray(mixture.parts) / sum(mixture.parts)
-        length = self._window + 1
-        rows = []
-        for choice in rng.choice(len(share), size=self._rows, p=share):
-            tokens = mixture.shards[choice].tokens
-            start = rng.integers(0, len(tokens) - length + 1)
-            rows.append(tokens[start : start + length])
-        stacked = np.stack(rows).astype(np.int32)
-        mask = np.ones((self._micro_rows, self._window), dtype=np.float32)
-        return [
-            MicroBatch(part, mask[: len(part)])
-            for part in np.split(stacked, range(self._micro_rows, self._rows, self._micro_rows))
-        ]
+        choices = rng.choice(len(share), size=self._rows, p=share)
+        rows = [_window_row(mixture.shards[choice], self._window, rng) for choice in choices]
+        starts = range(0, self._rows, self._micro_rows)
+        return [_micro_batch(rows[start : start + self._micro_rows]) for start in starts]
+
+
+def _window_row(shard: Shard, window: int, rng: np.random.Generator) -> Row:
+    if shard.loss_mask is not None:
+        return _row_of_conversations(shard, window, rng)
+    start = rng.integers(0, len(shard.tokens) - window)
+    ids = shard.tokens[start : start + window + 1]
+    return lay_out([(ids, np.ones(len(ids), dtype=np.uint8))], window)
+
+
+def _row_of_conversations(shard: Shard, window: int, rng: np.random.Generator) -> Row:
+    documents, room = [], window + 1
+    while room > 1:  # one token alone has nothing to foretell
+        record = rng.integers(0, len(shard.offsets) - 1)
+        start, stop = shard.offsets[record], shard.offsets[record + 1]
+        ids = shard.tokens[start : min(stop, start + room)]
+        documents.append((ids, np.ones(len(ids), dtype=np.uint8)))
+        room -= len(ids)
+    return lay_out(documents, window)
+
+
+def _micro_batch(rows: list[Row]) -> MicroBatch:
+    tokens, mask = np.stack([row.tokens for row in rows]), np.stack([row.mask for row in rows])
+    if not any(row.documents.any() for row in rows):
+        return MicroBatch(tokens, mask)  # each row is one text
+    return MicroBatch(tokens, mask, np.stack([row.documents for row in rows]))
 
 
 def _long_enough(mixture: Mixture, window: int) -> Mixture:
@@ -105,15 +129,16 @@ def _long_enough(mixture: Mixture, window: int) -> Mixture:
 
 
 class ConversationBatches:
-    """Whole conversations, one a row, so that no conversation sees another.
+    """Whole conversations, packed into rows in which none sees another.
 
-    Rows of similar length share a micro-batch and are padded to its longest. Plain-text sources of
-    the mixture (replay) give windows of `window` tokens in which every target counts.
+    Rows have one of two lengths, because attention in a longer row costs more: a conversation that
+    is longer than `window` tokens has a row of `context`, whose rest shorter ones fill. Plain-text
+    sources of the mixture (replay) give windows of `window` tokens in which every target counts.
 
     Args:
         mixture: shards with their parts of the tokens.
         context: longest row in tokens; longer conversations are cut.
-        window: tokens of a replayed text.
+        window: tokens of a replayed text, and of a row of short conversations.
         tokens_per_step: about, before padding.
         micro_tokens: rows times length of one micro-batch, at most.
         seed: of the draws.
@@ -144,21 +169,20 @@ class ConversationBatches:
     def __call__(self, step: int) -> list[MicroBatch]:
         """The micro-batches of a step."""
         rng = _rng(self._seed, step)
-        rows: list[tuple[np.ndarray, np.ndarray]] = []
+        documents: list[tuple[np.ndarray, np.ndarray]] = []
         tokens = empty = 0
         while tokens < self._tokens_per_step:
             shard = self._shards[rng.choice(len(self._shards), p=self._chances)]
             ids, mask = self._draw(shard, rng)
             if mask[1:].any():
-                rows.append((ids, mask))
+                documents.append((ids, mask))
                 tokens, empty = tokens + len(ids), 0
             elif (empty := empty + 1) == EMPTY_DRAWS:
                 raise UserError(
                     f"the conversations in {shard.name!r} hold no assistant's words in their first "
                     f"{self._context} tokens: give shorter ones, or ones with answers"
                 )
-        rows.sort(key=lambda row: len(row[0]))
-        return list(self._group(rows))
+        return self._packed(documents)
 
     def _draw(self, shard: Shard, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if shard.loss_mask is None:
@@ -170,14 +194,13 @@ class ConversationBatches:
         stop = min(stop, start + self._context)
         return shard.tokens[start:stop], shard.loss_mask[start:stop]
 
-    def _group(self, rows: list[tuple[np.ndarray, np.ndarray]]):
-        while rows:
-            length = -(-len(rows[-1][0]) // LENGTH_STEP) * LENGTH_STEP
-            count = max(1, self._micro_tokens // length)
-            part, rows = rows[-count:], rows[:-count]
-            tokens = np.zeros((count, length + 1), dtype=np.int32)
-            mask = np.zeros((count, length), dtype=np.float32)
-            for index, (ids, learned) in enumerate(part):
-                tokens[index, : len(ids)] = ids
-                mask[index, : len(ids) - 1] = learned[1:]
-            yield MicroBatch(tokens, mask)
+    def _packed(self, documents: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
+        lengths = (self._window, self._context)
+        shares = pack([len(ids) for ids, _ in documents], [length + 1 for length in lengths])
+        batches = []
+        for length in sorted(set(lengths)):
+            of_length = [share for places, share in shares if places == length + 1]
+            rows = [lay_out([documents[index] for index in share], length) for share in of_length]
+            most = max(1, self._micro_tokens // length)
+            batches += [_micro_batch(rows[i : i + most]) for i in range(0, len(rows), most)]
+        return batches

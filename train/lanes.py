@@ -153,13 +153,14 @@ def _set(model: Model, parameters: Any, dtype: mx.Dtype) -> None:
 
 
 def _micro_loss(
-    model: Model, parameters: Any, dtype: mx.Dtype, tokens: mx.array, weights: mx.array
+    model: Model, parameters: Any, dtype: mx.Dtype, batch: MicroBatch, counted: int
 ) -> mx.array:
-    """Sum of the weighted losses of one micro-batch, computed in `dtype` up to the logits."""
+    """Loss of one micro-batch over `counted` targets, computed in `dtype` up to the logits."""
     _set(model, parameters, dtype)
-    logits = model(tokens[:, :-1]).astype(mx.float32)
-    losses = ops.cross_entropy(logits, tokens[:, 1:])
-    return (losses * weights).sum()
+    tokens = mx.array(batch.tokens)
+    documents = None if batch.documents is None else mx.array(batch.documents)
+    losses = ops.cross_entropy(model(tokens[:, :-1], documents=documents), tokens[:, 1:])
+    return (losses * mx.array(batch.mask / counted)).sum()
 
 
 def _lane_gradients(
@@ -174,8 +175,7 @@ def _lane_gradients(
     total: Any = None
     loss = mx.array(0.0)
     for batch in batches:
-        weights = mx.array(batch.mask / counted)
-        value, gradients = gradient_of(tree, mx.array(batch.tokens), weights)
+        value, gradients = gradient_of(tree, batch, counted)
         total = gradients if total is None else tree_map(mx.add, total, gradients)
         loss = loss + value
         _evaluate([loss, *(array for _, array in tree_flatten(total))])
@@ -202,6 +202,5 @@ def _lane_loss(
     tree = tree_unflatten(list(parameters.items()))
     loss = 0.0
     for batch in batches:
-        weights = mx.array(batch.mask / counted)
-        loss += _micro_loss(model, tree, dtype, mx.array(batch.tokens), weights).item()
+        loss += _micro_loss(model, tree, dtype, batch, counted).item()
     return loss
