@@ -92,7 +92,7 @@ class Attention(nn.Module):
             queries = self.rope(queries, offset=cache.offset)
             keys = self.rope(keys, offset=cache.offset)
             keys, values = cache.update_and_fetch(keys, values)
-        out = ops.attention(queries, keys, values, self.scale, mask, training=self.training)
+        out = ops.attention(queries, keys, values, self.scale, mask)
         return self.o_proj(
             out.transpose(0, 2, 1, 3).reshape(-1, length, out.shape[1] * self.head_dim)
         )

@@ -17,13 +17,13 @@ from mlx_toy import cpu_ops
 FEW_ELEMENTS = 1 << 14  # below this, as while decoding, waiting for NumPy costs more than it saves
 
 
-def _on_cpu() -> bool:
-    return info().device == "cpu"
+def _is_for_numpy(array: mx.array, elements: int) -> bool:
+    return info().device == "cpu" and array.dtype == mx.float32 and elements >= FEW_ELEMENTS
 
 
 def swiglu(gate: mx.array, up: mx.array) -> mx.array:
     """SiLU(gate) * up, elementwise, [..., F] (Shazeer 2020, arXiv:2002.05202)."""
-    if _on_cpu() and gate.size >= FEW_ELEMENTS and gate.dtype == mx.float32:
+    if _is_for_numpy(gate, gate.size):
         return cpu_ops.swiglu(gate, up)
     return nn.silu(gate) * up
 
@@ -34,8 +34,6 @@ def attention(
     values: mx.array,
     scale: float,
     mask: Any,
-    *,
-    training: bool = False,
 ) -> mx.array:
     """Scaled dot-product attention; several query heads may share a key and value head.
 
@@ -47,18 +45,24 @@ def attention(
         mask: None, "causal", an array that MLX's attention takes, or int32 [B, T], the number of
             each token's document: causal, and a token sees only its own document, so that several
             can share a row.
-        training: a gradient will be wanted.
 
     Returns:
         [B, H, T, Dh].
     """
     documents = mask if isinstance(mask, mx.array) and mask.dtype == mx.int32 else None
     causal = documents is not None or isinstance(mask, str)
-    if training and causal and _on_cpu() and queries.dtype == mx.float32:
+    from_the_start = keys.shape[2] == queries.shape[2]
+    if causal and from_the_start and _is_for_numpy(queries, _scores(queries, keys)):
         return cpu_ops.causal_attention(queries * scale, keys, values, documents)
     if documents is not None:
         mask = _causal_within(documents)
     return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+
+
+def _scores(queries: mx.array, keys: mx.array) -> int:
+    """How many products of a query and a key there are."""
+    batch, heads, length, _ = queries.shape
+    return batch * heads * length * keys.shape[2]
 
 
 def _causal_within(documents: mx.array) -> mx.array:
@@ -80,6 +84,6 @@ def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
         [...].
     """
     logits = logits.astype(mx.float32)
-    if _on_cpu():
+    if _is_for_numpy(logits, logits.size):
         return cpu_ops.cross_entropy(logits, targets)
     return nn.losses.cross_entropy(logits, targets)
