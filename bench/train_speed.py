@@ -58,13 +58,13 @@ def _timed(step: Callable[[], float]) -> dict:
 
 def measure_ours(preset: str, step_tokens: int, optimizer: str = "adamw") -> dict:
     """Our training step: lanes and our optimizer."""
-    from mlx_toy.backend import info, mx
+    from mlx_toy.backend import info
 
     import numpy as np
 
     from train.batches import MicroBatch
     from train.lanes import Lanes
-    from train.optimizer import OptimizerSettings, initial_state, update
+    from train.optimizer import OptimizerSettings, initial_state
     from train.progress import step_flops
 
     args, weights, tokens = _batches(preset, step_tokens)
@@ -77,8 +77,7 @@ def measure_ours(preset: str, step_tokens: int, optimizer: str = "adamw") -> dic
         def step() -> float:
             nonlocal weights, state, done
             gradients, loss, _ = team.gradients(weights, batches)
-            weights, state, norm = update(weights, gradients, state, settings, done, 1.0)
-            mx.eval(weights, state, norm)
+            weights, state, _ = team.update(weights, gradients, state, settings, done, 1.0)
             done += 1
             return loss
 

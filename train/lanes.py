@@ -17,6 +17,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from mlx_toy import ops
 from mlx_toy.model import Model, ModelArgs
 from train.batches import MicroBatch
+from train.optimizer import OptimizerSettings, global_norm, update, update_cost
 
 Gradients = dict[str, mx.array]
 PEAK_SIZE_CPU, PEAK_SIZE_GPU = 1024, 4096  # rows of the matrices that measure the peak
@@ -72,6 +73,42 @@ class Lanes:
             loss += lane_loss
         return total, loss, counted
 
+    def update(
+        self,
+        parameters: Gradients,
+        gradients: Gradients,
+        state: Gradients,
+        settings: OptimizerSettings,
+        step: int,
+        scale: float,
+    ) -> tuple[Gradients, Gradients, float]:
+        """One optimizer step as `train.optimizer.update`, computed; each lane moves some weights.
+
+        Returns:
+            (parameters, state, norm of the gradients).
+        """
+        norm = global_norm(gradients)
+        mx.eval(parameters, gradients, state, norm)  # lazy arrays cannot go to other threads
+
+        def work(names: list[str]) -> tuple[Gradients, Gradients]:
+            new, moments = {}, {}
+            for name in names:  # one at a time, see `_evaluate`
+                some = {name: parameters[name]}
+                moved, kept, _ = update(some, gradients, state, settings, step, scale, norm)
+                mx.eval(moved, kept)
+                new.update(moved)
+                moments.update(kept)
+            return new, moments
+
+        shares = divide(list(parameters), len(self._pools), lambda n: update_cost(n, parameters[n]))
+        jobs = [pool.submit(work, share) for pool, share in zip(self._pools, shares, strict=True)]
+        new, moments = {}, {}
+        for job in jobs:
+            lane_new, lane_moments = job.result()
+            new.update(lane_new)
+            moments.update(lane_moments)
+        return {name: new[name] for name in parameters}, moments, norm.item()
+
     def loss(self, parameters: Gradients, batches: list[MicroBatch]) -> float:
         """Mean loss in nats a counted target, without gradients."""
         counted, dtype = counted_targets(batches), self._dtype
@@ -123,9 +160,14 @@ def counted_targets(batches: list[MicroBatch]) -> int:
 
 def share_out(batches: list[MicroBatch], parts: int) -> list[list[MicroBatch]]:
     """Divide micro-batches into parts of about the same size, always in the same way."""
-    shares: list[list[MicroBatch]] = [[] for _ in range(parts)]
-    for batch in sorted(batches, key=lambda b: b.mask.size, reverse=True):
-        min(shares, key=lambda share: sum(b.mask.size for b in share)).append(batch)
+    return divide(batches, parts, lambda batch: batch.mask.size)
+
+
+def divide(items: list[Any], parts: int, size: Callable[[Any], int]) -> list[list[Any]]:
+    """Divide items into parts of about the same size: the largest first, to the smallest part."""
+    shares: list[list[Any]] = [[] for _ in range(parts)]
+    for item in sorted(items, key=size, reverse=True):
+        min(shares, key=lambda share: sum(map(size, share))).append(item)
     return shares
 
 

@@ -22,7 +22,7 @@ from train.checkpoints import Checkpoint
 from train.initial import initial_weights
 from train.interrupt import Interrupt
 from train.lanes import Lanes, counted_targets
-from train.optimizer import OptimizerSettings, initial_state, update
+from train.optimizer import OptimizerSettings, initial_state
 from train.processes import Processes
 from train.progress import Progress, say
 from train.schedule import WarmupStableDecay
@@ -153,15 +153,14 @@ def train(
             )
             gradients, loss, stop = processes.sum(gradients, loss, interrupt.asked)
             scale = settings.schedule(step)
-            weights, state, norm = update(
+            weights, state, norm = team.update(
                 weights, gradients, state, settings.optimizer, step, scale
             )
-            mx.eval(weights, state, norm)
             done = step + 1
             saves = stop or done == settings.schedule.steps or not done % settings.checkpoint_every
-            _check_finite(settings, step, loss, norm.item(), weights if saves else {})
+            _check_finite(settings, step, loss, norm, weights if saves else {})
             if processes.first:
-                progress.add(done, micro_batches, loss, scale, norm.item())
+                progress.add(done, micro_batches, loss, scale, norm)
             if saves:
                 seconds = begin.facts["seconds"] + progress.seconds
                 facts = {**facts, "tokens": progress.tokens, "seconds": seconds}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mlx_toy.backend import mx
 
 Arrays = dict[str, mx.array]
+ADAMW_COST = 32  # of an entry, in the time that a product of Muon takes for one
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic, from Muon's authors
 
 
@@ -88,6 +89,7 @@ def update(
     settings: OptimizerSettings,
     step: int,
     scale: float,
+    norm: mx.array | None = None,
 ) -> tuple[Arrays, Arrays, mx.array]:
     """One optimizer step.
 
@@ -98,11 +100,12 @@ def update(
         settings: rates and constants.
         step: counted from 0, for the bias correction.
         scale: factor of the schedule for both rates.
+        norm: of all gradients, where `gradients` are only some of them.
 
     Returns:
         New parameters, new state, and the gradient's norm before it was cut.
     """
-    norm = global_norm(gradients)
+    norm = global_norm(gradients) if norm is None else norm
     clip = mx.minimum(1.0, settings.clip_norm / (norm + 1e-6))
     new_parameters, new_state = {}, {}
     first_beta, second_beta = settings.betas
@@ -132,6 +135,12 @@ def update(
     # One memory layout, that of a file: products round differently in another, and a resumed run,
     # which reads its arrays from files, must equal an uninterrupted one bit for bit.
     return _row_major(new_parameters), _row_major(new_state), norm
+
+
+def update_cost(name: str, weight: mx.array) -> int:
+    """About what an update of a parameter costs, in some unit, for sharing the work."""
+    shorter = min(weight.shape) if is_block_matrix(name, weight) else ADAMW_COST
+    return weight.size * shorter
 
 
 def _row_major(arrays: Arrays) -> Arrays:
