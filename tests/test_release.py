@@ -55,6 +55,15 @@ def test_exported_directory_loads_and_says_where_it_comes_from(exported):
     assert lineage["parameters"] > 0 and all(stage["flops"] > 0 for stage in lineage["stages"])
 
 
+def test_lineage_names_every_stage(exported, tmp_path, tiny_tokenizer):
+    again, chat = tmp_path / "again", tmp_path / "chat" / "checkpoints" / "step-00000002"
+    stages.finetune(SIZE, tmp_path, tiny_tokenizer, again, chat, steps=1)
+    export(again, tmp_path, tmp_path, tmp_path / "other")
+    lineage = json.loads((tmp_path / "other" / "lineage.json").read_text())
+    assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune", "finetune"]
+    assert [stage["steps"] for stage in lineage["stages"]] == [2, 2, 1]
+
+
 def test_card_names_sources_licences_and_figures(exported):
     write_report(
         {"squad_dev_public.f1": 12.345, "bits_per_byte.stories_public": 1.5},

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from mlx_toy.backend import mx
 
@@ -59,7 +61,12 @@ def text_batches(shards, schedule, rows=8):
 def settings(run, args, steps=6, every=2):
     schedule = WarmupStableDecay(steps, warmup_steps=2, decay_steps=2)
     return RunSettings(
-        run=run, model=args, schedule=schedule, optimizer=RATES, checkpoint_every=every
+        run=run,
+        model=args,
+        schedule=schedule,
+        optimizer=RATES,
+        checkpoint_every=every,
+        report_every=2,
     )
 
 
@@ -77,17 +84,8 @@ def test_resumed_run_equals_uninterrupted_run(shards, tiny_args, tmp_path, lanes
     batches = text_batches(shards, whole.schedule)
     expected = train(whole, batches, start(whole), lanes=lanes)
 
-    class PowerCut(Exception):
-        pass
-
-    def until_step_5(step):
-        if step == 5:
-            raise PowerCut
-        return batches(step)
-
     cut = settings(tmp_path / "cut", tiny_args)
-    with pytest.raises(PowerCut):
-        train(cut, until_step_5, start(cut), lanes=lanes)
+    _interrupt(cut, batches, at=5, lanes=lanes)
     begin = start(cut)
     assert begin.step == 4
     resumed = train(cut, batches, begin, lanes=lanes)
@@ -95,6 +93,47 @@ def test_resumed_run_equals_uninterrupted_run(shards, tiny_args, tmp_path, lanes
         assert np.array_equal(np.array(array), np.array(resumed.weights[name])), name
     for name, array in expected.optimizer.items():
         assert np.array_equal(np.array(array), np.array(resumed.optimizer[name])), name
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_run_goes_on_on_another_backend(shards, tiny_args, tmp_path, monkeypatch, dtype):
+    """A run of two CPU lanes goes on as a GPU computes: one lane, MLX's own operations, 16 bits."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    begun = settings(there, tiny_args, steps=10)
+    batches = text_batches(shards, begun.schedule)
+    _interrupt(begun, batches, at=4, lanes=2)
+    shutil.copytree(there, here)
+    train(begun, batches, start(begun), lanes=2)
+    expected = _losses(there)
+    monkeypatch.setattr("mlx_toy.ops.info", lambda: SimpleNamespace(device="cuda"))
+    monkeypatch.setattr("train.lanes.compute_dtype", lambda: dtype)
+    moved = settings(here, tiny_args, steps=10)
+    begin = start(moved)
+    assert begin.step == 4
+    train(moved, batches, begin, lanes=1)
+    found = _losses(here)
+    tolerance = 1e-4 if dtype == mx.float32 else 0.05
+    assert found == pytest.approx(expected, abs=tolerance)
+
+
+def _interrupt(run, batches, at, lanes):
+    """Train until a power cut while step `at` is read."""
+
+    class PowerCut(Exception):
+        pass
+
+    def until(step):
+        if step == at:
+            raise PowerCut
+        return batches(step)
+
+    with pytest.raises(PowerCut):
+        train(run, until, start(run), lanes=lanes)
+
+
+def _losses(run):
+    lines = (run / METRICS_FILE).read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
 
 
 def test_killed_process_resumes_exactly(tmp_path, tiny_tokenizer):

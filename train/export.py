@@ -77,10 +77,10 @@ def _lineage(
 ) -> dict[str, Any]:
     mixture = read_mixture_file(shards)
     facts = checkpoint.facts
-    stages = [_stage(facts, checkpoint.step, parameters)]
-    if "before" in facts:
-        before = facts["before"]
-        stages.insert(0, _stage(before, before.get("steps", 0), parameters))
+    stages = [_stage({**facts, "step": checkpoint.step}, parameters)]
+    before = facts
+    while before := before.get("before"):
+        stages.insert(0, _stage(before, parameters))
     return {
         "parameters": parameters,
         "architecture": facts["model"],
@@ -93,12 +93,12 @@ def _lineage(
     }
 
 
-def _stage(facts: dict[str, Any], steps: int, parameters: int) -> dict[str, Any]:
+def _stage(facts: dict[str, Any], parameters: int) -> dict[str, Any]:
     return {
         "stage": facts.get("stage"),
         "preset": facts.get("preset"),
         "seed": facts.get("seed"),
-        "steps": steps,
+        "steps": facts.get("step", facts.get("steps")),
         "tokens": facts["tokens"],
         "seconds": round(facts["seconds"]),
         "flops": training_flops(parameters, facts["tokens"]),

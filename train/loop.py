@@ -80,7 +80,8 @@ def start(
     found = checkpoints.load(source)
     _check_fits(settings, found, source)
     if own is None and branch is None:
-        facts = {**found.facts, "tokens": 0, "seconds": 0.0, "before": found.facts}
+        before = {**found.facts, "step": found.step}
+        facts = {**found.facts, "tokens": 0, "seconds": 0.0, "before": before}
         return Checkpoint(0, found.weights, initial_state(found.weights), facts)
     _check_same(settings, found, source, "stage")
     return found
