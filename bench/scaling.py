@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.experiment import ROOT, Experiment, sweep
 from train import records, scaling_law
-from train.presets import HEAD_DIM, PRESETS, best_batch, other_rate
+from train.presets import HEAD_DIM, PRESETS, best_batch, matrix_rate, other_rate
 from train.progress import say
 from train.scaling_law import Run, ScalingLaw
 
@@ -47,6 +47,7 @@ def experiment(width: int, layers: int, tokens: int, seed: int = 0) -> Experimen
         kv_heads=width // HEAD_DIM,
         steps=round(tokens / step),
         tokens_per_step=step,
+        matrix_rate=round(matrix_rate(step), 6),
         other_rate=round(other_rate(width), 6),
         seed=seed,
     )

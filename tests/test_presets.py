@@ -22,7 +22,9 @@ from train.presets import (
     batch_tokens,
     best_batch,
     count_parameters,
+    matrix_rate,
     of_width,
+    other_rate,
     preset,
 )
 
@@ -88,7 +90,12 @@ def test_a_larger_width_never_gives_less(one, other):
     narrow, wide = (of_width("any", width) for width in sorted((one, other)))
     for field in ("layers", "vocab_size", "context", "parameters", "tokens_per_step"):
         assert getattr(narrow, field) <= getattr(wide, field), field
-    assert narrow.other_rate >= wide.other_rate and narrow.matrix_rate == wide.matrix_rate
+    assert narrow.other_rate >= wide.other_rate and narrow.matrix_rate <= wide.matrix_rate
+
+
+def test_rates_meet_the_points_that_their_rules_join():
+    assert matrix_rate(2048) == pytest.approx(0.005) and matrix_rate(524_288) == 0.02
+    assert other_rate(768) == 4e-3 and other_rate(128) == pytest.approx(0.0098, abs=1e-5)
 
 
 def test_batch_is_the_next_power_of_two_of_the_rule():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench import scaling
 from mlx_toy.errors import UserError
 from train import records, scaling_law
-from train.presets import best_batch, other_rate
+from train.presets import best_batch, matrix_rate, other_rate
 from train.scaling_law import Law, Run, fit, fit_law
 
 SIZES = (0.37e6, 0.95e6, 1.4e6, 2.6e6, 6e6)
@@ -111,6 +111,7 @@ def test_sweep_follows_the_rules_of_the_presets():
     for one in scaling.experiments():
         tokens = one.steps * one.tokens_per_step
         assert 0 <= one.tokens_per_step - best_batch(tokens) < 1.1 * scaling.BATCH_MULTIPLE
+        assert one.matrix_rate == pytest.approx(matrix_rate(one.tokens_per_step), abs=1e-6)
         assert one.other_rate == pytest.approx(other_rate(one.hidden_size), abs=1e-6)
         names.add((one.name, one.seed))
     assert len(names) == len(scaling.experiments())

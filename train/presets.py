@@ -22,10 +22,14 @@ A larger model is the same recipe and not another one. The rules, each with its 
   byte, steps of 4,096 with rates by the last rule 2.023.)
 - Muon's rate is the same for every width, because its update has singular values of 1 times
   sqrt(rows / columns) whatever the size (Jordan et al. 2024; Bernstein 2025, "Deriving Muon").
-  AdamW's rate falls with 1 / sqrt(width), as nanochat's. From one preset to the next the batch
-  grows, which asks for higher rates, and the run grows, which asks for lower ones; the rules leave
-  that be. Another batch for the same run takes other rates: by the square root of the ratio
-  (Malladi et al. 2022, arXiv:2205.10782; `Preset.with_batch`).
+  AdamW's rate falls with 1 / sqrt(width): nanochat's 0.004 at a width of 768.
+- For the same run another batch takes other rates, by the square root of the ratio (Malladi et al.
+  2022, arXiv:2205.10782; `Preset.with_batch`). From preset to preset the run grows too, which asks
+  for lower rates (arXiv:2401.02954, 2503.04715), so that less than the root is left: Muon's rate
+  is 0.02 * (tokens a step / 524,288)^(1/4). This joins two points: nanochat's 0.02 at 524,288, and
+  0.005 at 2,048, the best of four probes here. AdamW's rate has no such factor: at a width of 128
+  and 2,048 tokens a step 0.008 was better than 0.004 and 0.002, and the rule says 0.0098. (Probes
+  of 100 steps, `bench/ablations.md`.)
 
 name    width  depth  vocabulary   parameters         tokens  tokens a step  steps
 nano      128      4       2,048    1,115,264     11,714,560          8,192  1,430
@@ -46,7 +50,8 @@ FINETUNE_PART = 8  # fine-tuning reads this part of pretraining's tokens
 WIDE = 512  # from here on: context 1024, shared keys and values, micro-batches for a GPU
 CPU_MICRO_TOKENS = 1_024
 GPU_MICRO_NUMBERS = 1 << 23  # of one activation of a micro-batch: tokens times width
-OTHER_RATE, OTHER_RATE_WIDTH = 4e-3, 192  # AdamW's rate and the width it was found at
+MATRIX_RATE, MATRIX_RATE_BATCH = 0.02, 524_288  # Muon's rate, and the tokens a step it is for
+OTHER_RATE, OTHER_RATE_WIDTH = 4e-3, 768  # AdamW's rate, and the width it is for
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Preset:
     pretrain_steps: int
     finetune_steps: int
     matrix_rate: float = 0.02
-    other_rate: float = OTHER_RATE
+    other_rate: float = 4e-3
     finetune_scale: float = 0.2
 
     def model_args(self, vocab_size: int) -> ModelArgs:
@@ -137,6 +142,11 @@ def batch_tokens(tokens: float) -> int:
     return 1 << math.ceil(math.log2(best_batch(tokens)))
 
 
+def matrix_rate(tokens_per_step: float) -> float:
+    """Peak rate of Muon for the matrices of the blocks."""
+    return MATRIX_RATE * (tokens_per_step / MATRIX_RATE_BATCH) ** 0.25
+
+
 def other_rate(width: int) -> float:
     """Peak rate of AdamW for embedding and norms of a model so wide."""
     return OTHER_RATE * math.sqrt(OTHER_RATE_WIDTH / width)
@@ -177,6 +187,7 @@ def of_width(name: str, width: int) -> Preset:
         tokens_per_step=step,
         pretrain_steps=math.ceil(tokens / step),
         finetune_steps=math.ceil(tokens / FINETUNE_PART / step),
+        matrix_rate=matrix_rate(step),
     )
 
 
