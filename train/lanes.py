@@ -12,6 +12,7 @@ from typing import Any
 
 from mlx_toy.backend import compute_dtype, cpu_count, info, mx
 
+import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from mlx_toy import ops
@@ -197,12 +198,22 @@ def _set(model: Model, parameters: Any, dtype: mx.Dtype) -> None:
 def _micro_loss(
     model: Model, parameters: Any, dtype: mx.Dtype, batch: MicroBatch, counted: int
 ) -> mx.array:
-    """Loss of one micro-batch over `counted` targets, computed in `dtype` up to the logits."""
+    """Loss of one micro-batch over `counted` targets, computed in `dtype` up to the logits.
+
+    Only places that count have logits: in a conversation most words are not the assistant's.
+    """
     _set(model, parameters, dtype)
     tokens = mx.array(batch.tokens)
     documents = None if batch.documents is None else mx.array(batch.documents)
-    losses = ops.cross_entropy(model(tokens[:, :-1], documents=documents), tokens[:, 1:])
-    return (losses * mx.array(batch.mask / counted)).sum()
+    hidden = model.model(tokens[:, :-1], documents=documents)
+    hidden = hidden.reshape(-1, hidden.shape[-1])
+    targets, weights = tokens[:, 1:].reshape(-1), batch.mask.reshape(-1)
+    if not weights.all():
+        places = np.flatnonzero(weights) if weights.any() else np.zeros(1, dtype=int)
+        hidden, targets = hidden[mx.array(places)], targets[mx.array(places)]
+        weights = weights[places]
+    losses = ops.cross_entropy(model.model.embed_tokens.as_linear(hidden), targets)
+    return (losses * mx.array(weights / counted)).sum()
 
 
 def _lane_gradients(
