@@ -1,4 +1,4 @@
-"""Speed of training, prefill and decoding, as a ratio to plain MLX with its reference BLAS.
+"""Speed of prefill and decoding, as a ratio to plain MLX with its reference BLAS.
 
     python bench/speed.py [--model DIR]
 
@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -23,31 +22,10 @@ WAYS = {"ours": "0", "plain": "1"}
 
 
 def measure(model: str) -> dict[str, float]:
-    """Tokens per second of training a bundled-size model, and of running a model directory."""
-    import numpy as np
-
+    """Tokens per second of running a model directory."""
     from mlx_toy.engine import GREEDY, Engine, Sampling
-    from train.batches import MicroBatch
-    from train.initial import initial_weights
-    from train.lanes import Lanes
-    from train.presets import preset
 
-    size = preset("mini")
-    args = size.model_args(size.vocab_size)
-    rows, rng = size.micro_tokens // size.window, np.random.default_rng(0)
-    ones = np.ones((rows, size.window), dtype=np.float32)
-    batches = [
-        MicroBatch(rng.integers(0, 4096, (rows, size.window + 1)).astype(np.int32), ones)
-        for _ in range(2)
-    ]
-    weights = initial_weights(args, seed=0)
     figures = {}
-    with Lanes(args, lanes=2) as team:
-        for _ in range(2):  # the first one compiles
-            start = time.perf_counter()
-            team.gradients(weights, batches)
-            seconds = time.perf_counter() - start
-    figures["training"] = 2 * size.micro_tokens / seconds
     with Engine.load(model) as engine:
         prompt = [1] + [300 + i % 500 for i in range(PREFILL_TOKENS - 1)]
         length = Sampling(**{**vars(GREEDY), "max_tokens": DECODE_TOKENS})
@@ -73,11 +51,9 @@ def main() -> None:
         return
     results = {}
     for way, reference in WAYS.items():
-        # One BLAS thread, because training runs a lane a core; the same for both.
         environment = {
             **os.environ,
             "MLX_TOY_REFERENCE_BLAS": reference,
-            "OPENBLAS_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
         }
         command = [sys.executable, __file__, "--one", "--model", options.model]
