@@ -33,7 +33,7 @@ CELLS = {  # (width, layers): tokens; the larger the model, the shorter the long
     (192, 4): (300_000, 600_000),
 }
 HELD_OUT = "held out"
-HELD_OUT_CELL = (192, 6, 3_000_000)
+HELD_OUT_CELL = (192, 6, 4_000_000)
 Record = dict[str, Any]
 
 

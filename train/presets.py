@@ -19,7 +19,7 @@ A larger model is the same recipe and not another one. The rules, each with its 
 - A step reads 0.58 * tokens^0.571 tokens (Li et al. 2025, arXiv:2503.04715), rounded up to a power
   of two: near the best size little is lost, and larger steps pay the optimizer less often. (One run
   each here, 1.4M parameters, 1.2M tokens: steps of 2,048, as the rule says, reach 1.990 bits per
-  byte, steps of 4,096 with rates by the last rule 2.023.)
+  byte, steps of 4,096 with sqrt(2) times the rates 2.023.)
 - Muon's rate is the same for every width, because its update has singular values of 1 times
   sqrt(rows / columns) whatever the size (Jordan et al. 2024; Bernstein 2025, "Deriving Muon").
   AdamW's rate falls with 1 / sqrt(width): nanochat's 0.004 at a width of 768.
