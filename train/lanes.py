@@ -6,7 +6,7 @@ lanes' gradients are summed in a fixed order, so a run is the same bit for bit e
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +23,10 @@ from train.optimizer import OptimizerSettings, global_norm, update, update_cost
 Gradients = dict[str, mx.array]
 PEAK_SIZE_CPU, PEAK_SIZE_GPU = 1024, 4096  # rows of the matrices that measure the peak
 PEAK_REPEATS = 3
-EVALUATE_AT_ONCE = 4  # arrays, each of several operations
+# Arrays that one of several lanes asks for at once. MLX lets about a hundred operations of all
+# threads together wait for the CPU; a thread that would add one more stands still until another's
+# is done.
+AT_ONCE = 4
 
 
 def default_lanes() -> int:
@@ -62,9 +65,10 @@ class Lanes:
             (gradients by name, loss in nats a target, counted targets).
         """
         counted = counted_targets(batches) if counted is None else counted
-        dtype = self._dtype
+        dtype, at_once = self._dtype, AT_ONCE if len(self._pools) > 1 else len(parameters)
         results = self._everywhere(
-            batches, lambda model, part: _lane_gradients(model, parameters, part, counted, dtype)
+            batches,
+            lambda model, part: _lane_gradients(model, parameters, part, counted, dtype, at_once),
         )
         if not results:  # more processes than micro-batches
             return {name: mx.zeros_like(a) for name, a in parameters.items()}, 0.0, counted
@@ -93,8 +97,8 @@ class Lanes:
 
         def work(names: list[str]) -> tuple[Gradients, Gradients]:
             new, moments = {}, {}
-            for name in names:  # one at a time, see `_evaluate`
-                some = {name: parameters[name]}
+            for group in _groups(names, 1 if len(self._pools) > 1 else len(names)):
+                some = {name: parameters[name] for name in group}
                 moved, kept, _ = update(some, gradients, state, settings, step, scale, norm)
                 mx.eval(moved, kept)
                 new.update(moved)
@@ -222,6 +226,7 @@ def _lane_gradients(
     batches: list[MicroBatch],
     counted: int,
     dtype: mx.Dtype,
+    at_once: int,
 ) -> tuple[Gradients, float]:
     tree = tree_unflatten(list(parameters.items()))
     gradient_of = mx.value_and_grad(lambda tree, *rest: _micro_loss(model, tree, dtype, *rest))
@@ -231,18 +236,14 @@ def _lane_gradients(
         value, gradients = gradient_of(tree, batch, counted)
         total = gradients if total is None else tree_map(mx.add, total, gradients)
         loss = loss + value
-        _evaluate([loss, *(array for _, array in tree_flatten(total))])
+        for group in _groups([array for _, array in tree_flatten(total)], at_once):
+            mx.eval(loss, group)
     return dict(tree_flatten(total)), loss.item()
 
 
-def _evaluate(arrays: list[mx.array]) -> None:
-    """Compute arrays a few at a time.
-
-    MLX lets about a hundred operations of all threads together wait for a CPU; a thread that would
-    add one more stands still until any other thread's is done. So no lane asks for many at once.
-    """
-    for start in range(0, len(arrays), EVALUATE_AT_ONCE):
-        mx.eval(arrays[start : start + EVALUATE_AT_ONCE])
+def _groups(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """The items, so many at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _lane_loss(
