@@ -29,8 +29,8 @@ from train.timing import Timing
 ALL = "all"
 LONGEST_TIMING_S = 90.0
 FAR = 10.0  # times the sweep's largest model or longest text: from here on it is said
-# UTF-8 bytes of text a token, measured by `bench/experiment_text.py` on a mixed English text.
-BYTES_PER_TOKEN = {2048: 2.85, 4096: 3.27, 8192: 3.65, 16_384: 3.98}
+# UTF-8 bytes of text a token: what the runs of `bench/results/ablations.jsonl` read.
+BYTES_PER_TOKEN = {2048: 2.86, 4096: 3.24, 8192: 3.55, 16_384: 3.79}
 HOUR_S = 3600
 GIGABYTE = 1e9
 
