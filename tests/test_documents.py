@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mlx_toy.documents import Document, DocumentError, Limits, clean_name, read_document
 from mlx_toy.errors import UserError
 from mlx_toy.page_text import clean_text, join_pages
+from mlx_toy.text_encoding import decode
 
 
 def refusal(path, **options) -> str:
@@ -188,6 +189,41 @@ def test_encodings_of_other_scripts(tmp_path):
     for text, encoding in ((russian, "cp1251"), (russian, "koi8-r"), (japanese, "shift_jis")):
         document = read_document(write(tmp_path / "a.txt", text.encode(encoding)))
         assert document.text == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "café",
+        "He met her in the café and left his résumé there; nothing else happened that day. " * 30,
+        "The price is £5 – “cheap”, isn’t it? It was 20 °C.",
+        "Der Käse ist für müde Öfen.",
+        "Où ça ? À l’hôtel, très naïf, forêt, garçon, cœur.",
+        "El niño comió piñas. ¿Qué tal? ¡Hola!",
+        "O coração não tem razões; ação e reações, avó.",
+        "Rødgrød med fløde på en ø. Smörgåsbord.",
+        "Þetta er íslenska og hún er skemmtileg; það má læra hana.",
+    ],
+)
+def test_western_text_is_read_as_windows_1252(text):
+    assert decode(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    "text, encoding",
+    [
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy. ", "cp1250"),
+        ("Zażółć gęślą jaźń, proszę państwa, to jest polski tekst. ", "cp1250"),
+        ("Árvíztűrő tükörfúrógép, és a többi magyar szó, őszintén. ", "cp1250"),
+        ("Η γρήγορη αλεπού πηδάει πάνω από τον τεμπέλη σκύλο. ", "cp1253"),
+        ("Pijamalı hasta yağız şoföre çabucak güvendi. Işık açık. ", "cp1254"),
+        ("עברית היא שפה יפה מאוד וכולם אוהבים אותה. ", "cp1255"),
+        ("这是一个中文测试文件，里面有很多汉字。", "gb18030"),
+        ("이것은 한국어 시험 문장입니다. 잘 읽히는지 봅시다. ", "euc_kr"),
+    ],
+)
+def test_windows_1252_does_not_swallow_other_languages(text, encoding):
+    assert decode((text * 6).encode(encoding)) == text * 6
 
 
 def test_one_damaged_character_does_not_change_the_encoding(tmp_path):
