@@ -87,8 +87,26 @@ def report(found: list[dict[str, Any]], variations: dict[str, Variation]) -> str
         rows="\n".join(rows),
         failed="\n".join(failed) or "Nothing: every variation was kept.",
         probes="\n".join(probed),
+        edges=_edges(found),
         seconds=sum(record["seconds"] for record in found) / 3600,
         runs=len(found),
+    )
+
+
+def _edges(found: list[dict[str, Any]]) -> str:
+    """Which best rates lie at the end of what was probed, so that better ones may lie beyond."""
+    ends = []
+    for name in sorted({r["name"] for r in found if r["name"].startswith("probe")}):
+        tried = [r for r in found if r["name"] == name]
+        rates = [(r["matrix_rate"], r["other_rate"]) for r in tried]
+        chosen = rates[tried.index(min(tried, key=lambda r: r["bits_per_byte"]))]
+        if chosen in (min(rates), max(rates)):
+            ends.append(name.removeprefix("probe: "))
+    if not ends:
+        return "No best rate lies at the end of its range."
+    return (
+        f"The best rate lies at the end of its range for: {', '.join(ends)}. A better one may lie "
+        "beyond, so a comparison of optimizers here is one of rates that are good, not the best."
     )
 
 
@@ -133,6 +151,8 @@ are no part of the comparison.
 | probe of | rate for matrices | for the rest | steps | bits per byte |
 |---|---|---|---|---|
 {probes}
+
+{edges}
 
 {runs} runs, {seconds:.1f} hours of one core.
 """
