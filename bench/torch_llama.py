@@ -1,4 +1,4 @@
-"""The same Llama in plain PyTorch, as a peer for the speed of training.
+"""The same model in plain PyTorch, as a peer for the speed of training.
 
 Written as one would write it for speed in eager mode: PyTorch's fused attention, cross-entropy and
 RMSNorm, rotary tables computed once. It takes the weights of our model by their own names, and
@@ -14,9 +14,9 @@ from mlx_toy.model import ModelArgs
 
 
 class _Norm(nn.Module):
-    def __init__(self, args: ModelArgs):
+    def __init__(self, width: int, args: ModelArgs):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(args.hidden_size))
+        self.weight = nn.Parameter(torch.ones(width))
         self.eps = args.rms_norm_eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -32,10 +32,16 @@ class _Attention(nn.Module):
         self.k_proj = nn.Linear(width, self.shared * self.head_dim, bias=False)
         self.v_proj = nn.Linear(width, self.shared * self.head_dim, bias=False)
         self.o_proj = nn.Linear(self.heads * self.head_dim, width, bias=False)
+        self.qk_norm = args.model_type == "qwen3"
+        if self.qk_norm:
+            self.q_norm, self.k_norm = _Norm(self.head_dim, args), _Norm(self.head_dim, args)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        queries = _rotate(self._split(self.q_proj(x), self.heads), cos, sin)  # [B, H, T, Dh]
-        keys = _rotate(self._split(self.k_proj(x), self.shared), cos, sin)
+        queries = self._split(self.q_proj(x), self.heads)  # [B, H, T, Dh]
+        keys = self._split(self.k_proj(x), self.shared)
+        if self.qk_norm:
+            queries, keys = self.q_norm(queries), self.k_norm(keys)
+        queries, keys = _rotate(queries, cos, sin), _rotate(keys, cos, sin)
         values = self._split(self.v_proj(x), self.shared)
         out = functional.scaled_dot_product_attention(
             queries, keys, values, is_causal=True, enable_gqa=self.heads != self.shared
@@ -67,7 +73,8 @@ class _Block(nn.Module):
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.self_attn, self.mlp = _Attention(args), _MLP(args)
-        self.input_layernorm, self.post_attention_layernorm = _Norm(args), _Norm(args)
+        self.input_layernorm = _Norm(args.hidden_size, args)
+        self.post_attention_layernorm = _Norm(args.hidden_size, args)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin)
@@ -79,7 +86,7 @@ class _Transformer(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(args.vocab_size, args.hidden_size)
         self.layers = nn.ModuleList(_Block(args) for _ in range(args.num_hidden_layers))
-        self.norm = _Norm(args)
+        self.norm = _Norm(args.hidden_size, args)
 
 
 class TorchLlama(nn.Module):

@@ -7,7 +7,7 @@ AdamW update a step. The peers are
 
     ours    mlx-toy as it trains: lanes, an OpenBLAS, its own operations
     torch   PyTorch in eager mode with all cores (bench/torch_llama.py)
-    plain   MLX as it is installed: mlx-lm's Llama, MLX's own operations, loss and AdamW
+    plain   MLX as it is installed: mlx-lm's model, MLX's own operations, loss and AdamW
 
 Each runs in a process of its own, in turn, round after round, so that noise of the machine meets
 all alike; the figure is the best step of all rounds. Before a time is believed, the losses of the
@@ -122,11 +122,12 @@ def measure_plain(preset: str, step_tokens: int) -> dict:
     import mlx.nn as nn
     import mlx.optimizers as optim
     from mlx.utils import tree_map
-    from mlx_lm.models import llama
+    from mlx_lm.models import llama, qwen3
 
     args, weights, tokens = _batches(preset, step_tokens)
     config = {**vars(args), "tie_word_embeddings": True}
-    model = llama.Model(llama.ModelArgs.from_dict(config))
+    family = {"llama": llama, "qwen3": qwen3}[args.model_type]
+    model = family.Model(family.ModelArgs.from_dict(config))
     model.load_weights(list(weights.items()))
     optimizer = optim.AdamW(RATE, betas=[0.9, 0.95], weight_decay=0.0, bias_correction=True)
 

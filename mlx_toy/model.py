@@ -81,11 +81,12 @@ class Attention(nn.Module):
     def __call__(self, x: mx.array, mask: Any = None, cache: Any = None) -> mx.array:
         """[B, T, D] -> [B, T, D]; `cache` holds the keys and values of earlier tokens."""
         length = x.shape[1]
-        queries = self._split_heads(self.q_proj(x))  # [B, H, T, Dh]
-        keys = self._split_heads(self.k_proj(x))  # [B, Hkv, T, Dh]
-        values = self._split_heads(self.v_proj(x))
+        queries = self._split_heads(self.q_proj(x))  # [B, T, H, Dh]
+        keys = self._split_heads(self.k_proj(x))  # [B, T, Hkv, Dh]
+        values = self._split_heads(self.v_proj(x)).swapaxes(1, 2)
         if self.qk_norm:
             queries, keys = self.q_norm(queries), self.k_norm(keys)
+        queries, keys = queries.swapaxes(1, 2), keys.swapaxes(1, 2)  # [B, H, T, Dh]
         if cache is None:
             queries, keys = self.rope(queries), self.rope(keys)
         else:
@@ -98,9 +99,8 @@ class Attention(nn.Module):
         )
 
     def _split_heads(self, x: mx.array) -> mx.array:
-        """[B, T, n * Dh] -> [B, n, T, Dh]."""
-        batch, length, _ = x.shape
-        return x.reshape(batch, length, -1, self.head_dim).transpose(0, 2, 1, 3)
+        """[B, T, n * Dh] -> [B, T, n, Dh]."""
+        return x.reshape(*x.shape[:2], -1, self.head_dim)
 
 
 class MLP(nn.Module):

@@ -15,6 +15,7 @@ REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 WATTS = 15  # a guess for two cores of a server under load, to turn hours into energy
 SHARE_ALIKE = ("SA", "Sharing")
+LAYOUTS = {"llama": "A Llama", "qwen3": "A Llama with normalised queries and keys (Qwen3's layout)"}
 
 ROWS = {
     "bits_per_byte.simplewiki_public": ("Simple English Wikipedia pages, bits per byte", "{:.3f}"),
@@ -53,19 +54,20 @@ def write_card(directory: Path, chat: bool) -> Path:
 
 
 def _card(lineage: dict[str, Any], report: dict[str, Any], chat: bool) -> str:
+    architecture = lineage["architecture"]
     kind = "chats and answers from passages" if chat else "continues English text"
     return f"""---
 language: en
 license: cc-by-sa-4.0
 library_name: mlx
 pipeline_tag: text-generation
-tags: [mlx, llama, tiny, trained-from-scratch]
+tags: [mlx, {architecture["model_type"]}, tiny, trained-from-scratch]
 ---
 
 # mlx-toy {"chat" if chat else "base"}
 
-A Llama-layout transformer of {lineage["parameters"]:,} parameters, trained from nothing.
-It {kind}. `mlx_lm.generate --model DIR`, transformers and others
+{LAYOUTS[architecture["model_type"]]} of {lineage["parameters"]:,} parameters,
+trained from nothing. It {kind}. `mlx_lm.generate --model DIR`, transformers and others
 load it unchanged; the app that it was made for adds retrieval, citations and the rule that an
 answer stands verbatim in its passage.
 
@@ -78,7 +80,7 @@ answer stands verbatim in its passage.
 {_stages(lineage)}
 
 Hardware: {lineage["hardware"]}. Architecture:
-{_architecture(lineage["architecture"])}.
+{_architecture(architecture)}.
 
 {_cost(lineage)}
 

@@ -11,9 +11,12 @@ A larger model is the same recipe and not another one. The rules, each with its 
   decoding; with fewer there is little to save.
 - The feed-forward layer is 8/3 as wide, rounded up to 64, so that its three matrices weigh what two
   of four times the width would (Shazeer 2020, arXiv:2002.05202).
-- The vocabulary is 16 pieces a unit of width, to the nearest power of two. The embedding should
-  grow as the other parameters to the power 0.83 (Tao et al. 2024, arXiv:2407.13623); these grow as
-  width^2.5 here, so the vocabulary grows as width^(2.5 * 0.83 - 1), about as the width.
+- The vocabulary is 4,096 pieces at a width of 128 and grows as the width to the power 0.7, to the
+  nearest power of two. At 128, at equal compute, 2,048 pieces are much worse and 8,192 a little
+  better (`bench/ablations.md`); one's own text is often too short for more. It should grow more
+  slowly than the other parameters (Tao et al. 2024, arXiv:2407.13623).
+- Queries and keys are normalised, as in Qwen3: worth its arithmetic in the same ablations, and what
+  keeps attention steady at high rates (Henry et al. 2020, arXiv:2010.04245).
 - Pretraining reads 10.5 tokens a parameter, nanochat's compute-optimal ratio; fine-tuning reads an
   eighth of that.
 - A step reads 0.58 * tokens^0.571 tokens (Li et al. 2025, arXiv:2503.04715), rounded up to a power
@@ -32,10 +35,10 @@ A larger model is the same recipe and not another one. The rules, each with its 
   of 100 steps, `bench/ablations.md`.)
 
 name    width  depth  vocabulary   parameters         tokens  tokens a step  steps
-nano      128      4       2,048    1,115,264     11,714,560          8,192  1,430
-mini      192      6       4,096    3,443,136     36,159,488         16,384  2,207
-toy       512     10       8,192   33,696,256    353,828,864         65,536  5,399
-small     896     12      16,384  122,050,432  1,281,622,016        131,072  9,778
+nano      128      4       4,096    1,377,920     14,475,264          8,192  1,767
+mini      192      6       4,096    3,443,904     36,175,872         16,384  2,208
+toy       512     10       8,192   33,697,536    353,828,864         65,536  5,399
+small     896     12      16,384  122,051,968  1,281,622,016        131,072  9,778
 """
 
 import math
@@ -45,6 +48,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.model import ModelArgs
 
 HEAD_DIM = 64
+VOCABULARY, VOCABULARY_WIDTH = 4096, 128  # pieces, and the width they are for
 TOKENS_PER_PARAMETER = 10.5
 FINETUNE_PART = 8  # fine-tuning reads this part of pretraining's tokens
 WIDE = 512  # from here on: context 1024, shared keys and values, micro-batches for a GPU
@@ -93,6 +97,7 @@ class Preset:
     def model_args(self, vocab_size: int) -> ModelArgs:
         """The architecture: heads of 64, feed-forward layers of 8/3 the width, rounded to 64."""
         return ModelArgs(
+            model_type="qwen3",  # a Llama with QK-norm
             hidden_size=self.hidden_size,
             num_hidden_layers=self.layers,
             intermediate_size=-(-self.hidden_size * 8 // 3 // 64) * 64,
@@ -128,7 +133,8 @@ def count_parameters(args: ModelArgs) -> int:
     """All parameters of an architecture; the embedding, which also makes the logits, once."""
     width = args.hidden_size
     attention = 2 * width * (args.num_attention_heads + args.num_key_value_heads) * args.head_dim
-    block = attention + 3 * width * args.intermediate_size + 2 * width
+    norms = 2 * width + 2 * args.head_dim * (args.model_type == "qwen3")
+    block = attention + 3 * width * args.intermediate_size + norms
     return args.vocab_size * width + args.num_hidden_layers * block + width
 
 
@@ -171,7 +177,7 @@ def of_width(name: str, width: int) -> Preset:
         hidden_size=width,
         layers=max(2, 2 * round(math.sqrt(3 * width) / 8)),
         kv_heads=heads // 2 if wide else heads,
-        vocab_size=1 << round(math.log2(16 * width)),
+        vocab_size=1 << round(math.log2(VOCABULARY * (width / VOCABULARY_WIDTH) ** 0.7)),
         context=1024 if wide else 512,
         window=512 if wide else 256,
         tokens_per_step=1,
