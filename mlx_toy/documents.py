@@ -1,57 +1,45 @@
-"""Read a file that a user gave us into text with exact page offsets: txt, Markdown and PDF.
+"""Read a file that a user gave us into text with exact offsets of its pages and headings.
 
 Why it is careful: the file comes from a stranger. What it is, is decided by its content and not
-only by its name; every limit is checked before the work it limits; a PDF is parsed by another
-process (`pdf_worker.py`) that can be killed; and whatever is wrong becomes one sentence that names
-the file and says what to do.
+only by its name; every limit is checked before the work it limits; all but plain text is parsed by
+another process (`reader_process.py`) that can be killed; and whatever is wrong becomes one sentence
+that names the file and says what to do.
 """
 
 import hashlib
-import json
 import re
 import stat
-import subprocess
-import sys
-import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlx_toy.errors import UserError
+from mlx_toy.outline import assemble
 from mlx_toy.page_text import clean_text, join_pages
+from mlx_toy.reader_process import Limits, ReaderError, run_reader
+from mlx_toy.refusals import NOUNS, READABLE, DocumentError, refusal
+from mlx_toy.structure import Block
 from mlx_toy.text_encoding import decode, describe
 
-KINDS = {".txt": "text", ".text": "text", ".md": "markdown", ".markdown": "markdown", ".pdf": "pdf"}
-READABLE = "PDF, Markdown or plain text (.pdf, .md, .txt)"
+__all__ = ["KINDS", "READABLE", "Document", "DocumentError", "Limits", "clean_name"]
+__all__ += ["read_document", "read_text"]
+
+_SUFFIXES = {
+    "text": ".txt .text",
+    "markdown": ".md .markdown",
+    "pdf": ".pdf",
+    "word": ".docx",
+    "epub": ".epub",
+    "html": ".html .htm .xhtml",
+    "csv": ".csv",
+    "tsv": ".tsv .tab",
+}
+KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 MAX_NAME = 120  # characters of a file's name that are kept and shown
 
-_WORKER = Path(__file__).with_name("pdf_worker.py")
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,300})\]\([^()\n]{0,2000}\)")
-
-
-class DocumentError(UserError):
-    """A file that cannot be read; the message names it and says what to do."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much one file may cost.
-
-    Attributes:
-        max_bytes: size of the file.
-        max_pages: pages of a PDF.
-        max_characters: characters of its text; five million are about ten thick books.
-        timeout_s: seconds of wall-clock time that parsing a PDF may take.
-        memory_bytes: address space of the process that parses it, where the system enforces it.
-    """
-
-    max_bytes: int = 20 * 2**20
-    max_pages: int = 3_000
-    max_characters: int = 5_000_000
-    timeout_s: float = 60.0
-    memory_bytes: int = 2**30
+_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")  # how Office locks a file
 
 
 @dataclass(frozen=True)
@@ -62,8 +50,9 @@ class Document:
         name: the file's name, safe to show.
         text: normalised text; passages and citations are offsets into it.
         page_starts: offset at which each page begins; empty for a format without pages.
-        kind: "text", "markdown" or "pdf".
+        kind: "text", "markdown", "pdf", "word", "epub", "html", "csv" or "tsv".
         notes: sentences about what was lost, such as pages without text.
+        blocks: headings, paragraphs, lists and tables; empty if they have to be found in the text.
     """
 
     name: str
@@ -71,6 +60,7 @@ class Document:
     page_starts: tuple[int, ...] = ()
     kind: str = "text"
     notes: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -90,7 +80,7 @@ def read_document(
     limits: Limits | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
-    """Read a text, Markdown or PDF file.
+    """Read a file of any format in `KINDS`.
 
     Args:
         path: the file.
@@ -111,21 +101,54 @@ def read_document(
         what = f"{suffix} files" if suffix else "files without a suffix"
         raise DocumentError(f"{name}: {what} cannot be read; save it as {READABLE}.")
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n\x00")
-    if head.startswith(b"%PDF-") or (kind == "pdf" and b"%PDF-" in head):
-        return _read_pdf(path, name, limits, progress)
-    if kind == "pdf":
-        raise DocumentError(f"{name} is not a PDF but {describe(data)}; export it as a PDF first.")
-    decoded = decode(data)
-    if decoded is None:
-        raise DocumentError(f"{name} is not text but {describe(data)}; save it as {READABLE}.")
-    text = clean_text(decoded)
+    try:
+        if head.startswith(b"%PDF-") or (kind == "pdf" and b"%PDF-" in head):
+            kind = "pdf"
+            return _read_pages(data, name, limits, progress)
+        if data.startswith(b"PK\x03\x04") and kind != "pdf":
+            return _read_pieces(data, "zip", kind, name, limits)
+        if kind in ("pdf", "word", "epub"):
+            if _ENCRYPTED_PACKAGE in data:
+                raise ReaderError("encrypted")
+            noun = NOUNS[kind]
+            article = "an" if noun.startswith("E") else "a"
+            raise DocumentError(
+                f"{name} is not {article} {noun} but {describe(data)}; export it as {READABLE}."
+            )
+        decoded = decode(data)
+        if decoded is None:
+            raise DocumentError(f"{name} is not text but {describe(data)}; save it as {READABLE}.")
+        if kind in ("html", "csv", "tsv"):
+            return _read_pieces(data, kind, kind, name, limits)
+    except ReaderError as error:
+        raise refusal(error.code, name, kind, limits, error.value) from error
+    return read_text(decoded, name, kind, limits)
+
+
+def read_text(
+    text: str, name: str = "Pasted text", kind: str = "text", limits: Limits | None = None
+) -> Document:
+    """A document of text that is already here, such as one pasted into a box.
+
+    Args:
+        text: any text.
+        name: what to call it.
+        kind: "text" or "markdown".
+        limits: of which the number of characters counts.
+
+    Raises:
+        DocumentError: it is blank or too long.
+    """
+    text = clean_text(text)
     if kind == "markdown":
         text = _IMAGE.sub(r"\1", text)  # a picture elsewhere on the web tells on whoever reads it
         text = clean_text(text)
     if not text:
         raise DocumentError(f"{name} has no text; choose a file that has some.")
-    _check_characters(len(text), name, limits)
-    return Document(name=name, text=text, kind=kind)
+    limits = limits or Limits()
+    if len(text) > limits.max_characters:
+        raise refusal("characters", name, kind, limits)
+    return Document(name=clean_name(name), text=text, kind=kind)
 
 
 def clean_name(name: str) -> str:
@@ -155,56 +178,34 @@ def _read_bytes(path: Path, name: str, limits: Limits) -> bytes:
     return data
 
 
-def _check_characters(characters: int, name: str, limits: Limits) -> None:
-    if characters > limits.max_characters:
-        raise DocumentError(
-            f"{name} has more than {limits.max_characters:,} characters of text; split it."
-        )
-
-
-def _read_pdf(
-    path: Path, name: str, limits: Limits, progress: Callable[[int, int], None] | None
-) -> Document:
-    """Parse a PDF in another process and join its pages."""
-    pages: list[str | None] = []
-    total, error = 0, "crashed"
-    command = [sys.executable, "-P", str(_WORKER), str(path.resolve())]
-    command += [str(limits.max_pages), str(limits.max_characters)]
-    command += [str(limits.memory_bytes), str(int(limits.timeout_s) + 1)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **pipes) as worker:  # type: ignore[call-overload]
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            worker.kill()
-
-        timer = threading.Timer(limits.timeout_s, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            for line in worker.stdout:
-                record = json.loads(line)
-                error = record.get("error", "" if "done" in record else error)
-                total = record.get("pages", record.get("value", total))
-                if "text" in record:
-                    pages.append(record["text"])
-                    if progress:
-                        progress(len(pages), total)
-        except ValueError:
-            error = "crashed"  # killed in the middle of a line
-        finally:
-            timer.cancel()
-            worker.kill()
-    if error:
-        raise DocumentError(_pdf_error("late" if late.is_set() else error, name, total, limits))
-    text, page_starts = join_pages([page or "" for page in pages])
-    if not text and any(page is None for page in pages):
-        raise DocumentError(_pdf_error("broken", name, total, limits))
+def _read_pieces(data: bytes, reader: str, kind: str, name: str, limits: Limits) -> Document:
+    """Parse a file that consists of headings, paragraphs, lists and tables."""
+    pieces = []
+    for record in run_reader(data, reader, limits):
+        kind = record.get("kind", kind)
+        if "text" in record:
+            pieces.append(record)
+    text, blocks = assemble(pieces)
     if not text:
-        raise DocumentError(
-            f"{name} has no text, only pictures of pages; run it through text recognition (OCR)."
-        )
+        raise ReaderError("empty")
+    return Document(name, text, (), kind, (), blocks)
+
+
+def _read_pages(
+    data: bytes, name: str, limits: Limits, progress: Callable[[int, int], None] | None
+) -> Document:
+    """Parse a PDF and join its pages."""
+    pages: list[str | None] = []
+    total = 0
+    for record in run_reader(data, "pdf", limits):
+        total = record.get("pages", total)
+        if "page" in record:
+            pages.append(record["page"])
+            if progress:
+                progress(len(pages), total)
+    text, page_starts = join_pages([page or "" for page in pages])
+    if not text:
+        raise ReaderError("broken" if any(page is None for page in pages) else "scanned")
     empty = [number for number, page in enumerate(pages, 1) if not (page or "").strip()]
     return Document(name, text, page_starts, "pdf", _notes(empty))
 
@@ -215,18 +216,3 @@ def _notes(empty: list[int]) -> tuple[str, ...]:
         return ()
     shown = ", ".join(map(str, empty[:10])) + (", …" if len(empty) > 10 else "")
     return (f"No text on {'page' if len(empty) == 1 else 'pages'} {shown}.",)
-
-
-def _pdf_error(code: str, name: str, value: int, limits: Limits) -> str:
-    """The sentence for what stopped the PDF worker."""
-    sentences = {
-        "encrypted": "is protected by a password; save a copy without one and add that.",
-        "broken": "is a damaged PDF; export or download it again.",
-        "pages": f"has {value:,} pages, more than the {limits.max_pages:,} allowed; split it.",
-        "characters": f"has more than {limits.max_characters:,} characters of text; split it.",
-        "memory": "needs too much memory to read; split it or save it as plain text.",
-        "late": f"took longer than {limits.timeout_s:g} s to read; split it or save it as text.",
-        "install": "cannot be read because pypdf is missing; pip install -r requirements.txt.",
-        "crashed": "stopped the PDF reader; export it again or save it as plain text.",
-    }
-    return f"{name} {sentences[code]}"

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from mlx_toy.documents import Document
 from mlx_toy.sentences import split_sentences
-from mlx_toy.structure import Block, find_blocks
+from mlx_toy.structure import Block, find_blocks, keep_empty_headings
 
 __all__ = ["Passage", "split_passages", "split_sentences"]
 
@@ -27,6 +27,7 @@ MAX_PATH = 240  # characters of a path of headings
 CUT_WINDOW = 200  # characters within which a long sentence's cut looks for a space
 
 _SPACE = re.compile(r"\s")
+_LINE = re.compile(r"\S[^\n]*")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def split_passages(
     section: list[_Sentence] = []
 
     def finish_section() -> None:
-        heading = " > ".join(title for _, title in path)
+        heading = " > ".join(title for _, title in path if title)
         heading = heading if len(heading) <= MAX_PATH else "… " + heading[2 - MAX_PATH :]
         # A page at a time, so that a passage and what is quoted from it have one page.
         for page, sentences in groupby(section, key=lambda s: document.page_at(s.start)):
@@ -88,7 +89,9 @@ def split_passages(
                 passages.append(Passage(text[start:end], start, end, page, heading))
         section.clear()
 
-    for block in find_blocks(text, document.kind):
+    blocks = document.blocks
+    known = keep_empty_headings(blocks) if blocks else find_blocks(text, document.kind)
+    for block in known:
         if block.level:
             finish_section()
             path = [above for above in path if above[0] < block.level]
@@ -102,9 +105,14 @@ def split_passages(
 def _sentences(
     text: str, block: Block, count_tokens: Callable[[str], int], target: int
 ) -> Iterator[_Sentence]:
-    """The sentences of a paragraph; one that is far too long comes in pieces."""
+    """The sentences of a paragraph, or its lines; one that is far too long comes in pieces."""
     first = True
-    for start, end in split_sentences(text[block.start : block.end]):
+    piece = text[block.start : block.end]
+    last = 0
+    for start, end in split_sentences(piece) if block.form == "prose" else _lines(piece):
+        if block.form == "code":
+            first = first or piece.count("\n", last, start) > 1  # a blank line begins a paragraph
+            last = end
         pieces = [(block.start + start, block.start + end)]
         while pieces:
             left, right = pieces.pop()
@@ -115,6 +123,12 @@ def _sentences(
                 continue
             yield _Sentence(left, right, tokens, first)
             first = False
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Offsets (start, end) of the lines of a text that are not blank, without outer spaces."""
+    for match in _LINE.finditer(text):
+        yield match.start(), match.start() + len(match.group().rstrip())
 
 
 def _cut(text: str, start: int, end: int, parts: int) -> list[tuple[int, int]]:

@@ -1,11 +1,12 @@
 """Find the paragraphs and headings of a text.
 
 Why: passages follow the structure their author gave the text. Markdown marks its headings; in plain
-text and in what comes out of a PDF a heading is known by its looks.
+text and in what comes out of a PDF a heading is known by its looks. The readers of other formats
+know their blocks, and `code_structure.py` finds those of programs.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_HEADING = 120  # characters of one heading; a longer line is text
@@ -21,12 +22,21 @@ _NOT_HEADING_END = tuple(".,;:!?…。！？")
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph (level 0) or a heading (level 1 is the outermost) at [start, end)."""
+    """A piece of a text at [start, end).
+
+    Attributes:
+        level: 0 for text; 1 for the outermost heading, 2 for those below it, and so on.
+        title: of a heading. One without ends the sections of its level and puts nothing above
+            what follows.
+        form: "prose" is cut between sentences, "lines" (of a list or table) and "code" between
+            lines.
+    """
 
     start: int
     end: int
     level: int = 0
     title: str = ""
+    form: str = "prose"
 
 
 def find_blocks(text: str, kind: str) -> Iterator[Block]:
@@ -38,7 +48,13 @@ def find_blocks(text: str, kind: str) -> Iterator[Block]:
         text: normalised text, as in `Document.text`.
         kind: "markdown", or anything else for text whose headings are not marked.
     """
-    blocks = list(_markdown_blocks(text) if kind == "markdown" else _plain_blocks(text))
+    yield from keep_empty_headings(
+        list(_markdown_blocks(text) if kind == "markdown" else _plain_blocks(text))
+    )
+
+
+def keep_empty_headings(blocks: Sequence[Block]) -> Iterator[Block]:
+    """The blocks, with every heading that has nothing below it as a paragraph."""
     for number, block in enumerate(blocks, 1):
         below = blocks[number].level if number < len(blocks) else 1
         empty = 0 < below <= block.level

@@ -4,9 +4,9 @@ import json
 import sys
 import time
 import unicodedata
-import zipfile
 
 import pytest
+from archive_fixtures import make_book, make_word, paragraph
 from documents_fixtures import (
     make_broken_pdf,
     make_encrypted_pdf,
@@ -143,14 +143,14 @@ def test_progress_of_a_pdf(tmp_path):
 
 
 def test_content_decides_and_not_only_the_suffix(tmp_path):
-    word = tmp_path / "letter.pdf"
-    with zipfile.ZipFile(word, "w") as archive:
-        archive.writestr("word/document.xml", "<w:document/>")
-    assert "not a PDF but a ZIP archive" in refusal(word)
-    assert ".docx files" in refusal(word, name="letter.docx")
-    assert "not text" in refusal(word, name="letter.txt")
+    word = make_word(tmp_path / "letter.docx", paragraph("Really a letter."))
+    assert read_document(word, name="a.txt").kind == "word"
+    assert "not a PDF but a ZIP archive" in refusal(word, name="a.pdf")
+    book = make_book(tmp_path / "b.epub", ["<p>Really a book.</p>"])
+    assert read_document(book, name="b.docx").kind == "epub"
+    assert ".doc files" in refusal(word, name="letter.doc")
     path = make_pdf(tmp_path / "a.pdf", ["Really a PDF."])
-    assert read_document(path, name="a.txt").kind == "pdf"
+    assert read_document(path, name="a.docx").kind == "pdf"
     assert "plain text" in refusal(write(tmp_path / "b.pdf", b"Only words."))
 
 

@@ -206,7 +206,7 @@ def test_a_megabyte_takes_seconds_and_one_count_a_sentence(text):
         counted += len(piece)
         return count_words(piece)
 
-    begin = time.monotonic()
+    begin = time.process_time()
     split_passages(Document("a", text), count)
-    assert time.monotonic() - begin < 15
+    assert time.process_time() - begin < 15
     assert counted <= 3 * len(text)

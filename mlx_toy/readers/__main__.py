@@ -1,0 +1,62 @@
+"""Read the text of one file from standard input, in a process of its own that may be killed.
+
+Why: a PDF, a Word file or a web page is work that strangers set; a hostile or broken one may loop,
+eat memory or crash the parser. `mlx_toy/reader_process.py` starts this as a fresh interpreter with
+a time limit, and it limits its own memory, processor time and output before it parses anything. The
+bytes come through a pipe: what is read is what was checked, whatever becomes of the file.
+
+Run:  python -P -m mlx_toy.readers KIND LIMITS < FILE
+      with KIND "pdf", "zip" (Word or EPUB), "html", "csv" or "tsv" and LIMITS as JSON
+
+It writes JSON lines, in the words of `output.py`, and last {"done": true} or {"error": CODE}.
+"""
+
+import json
+import logging
+import sys
+from importlib import import_module
+
+from mlx_toy.readers.output import Output, Refused
+
+READERS = {"pdf": "pdf", "zip": "archive", "html": "html", "csv": "csv_table", "tsv": "csv_table"}
+
+
+def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
+    """Lower this process's limits; systems without one of them (macOS, Windows) go on without."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for name, value in (
+        ("RLIMIT_AS", memory_bytes),
+        ("RLIMIT_CPU", cpu_seconds),
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_CORE", 0),
+    ):
+        try:
+            resource.setrlimit(getattr(resource, name), (value, value))
+        except (AttributeError, ValueError, OSError):
+            continue
+
+
+def main() -> None:
+    """Set the limits, read standard input, report any failure as one line."""
+    kind, limits = sys.argv[1], json.loads(sys.argv[2])
+    logging.disable(logging.CRITICAL)
+    limit_resources(limits["memory_bytes"], int(limits["timeout_s"]) + 1)
+    out = Output(limits)
+    try:
+        import_module(f"mlx_toy.readers.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)
+        out.send(done=True)
+    except Refused as refused:
+        out.send(error=refused.code, value=refused.value)
+    except MemoryError:
+        out.send(error="memory")
+    except ImportError as error:
+        out.send(error="install", value=error.name)
+    except Exception:
+        out.send(error="broken")
+
+
+if __name__ == "__main__":
+    main()
