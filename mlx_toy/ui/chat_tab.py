@@ -20,7 +20,7 @@ NO_SOURCES = (
     '<p class="empty">The passages that an answer was taken from stand here. '
     "Click an older answer to see its own.</p>"
 )
-NO_DOCUMENTS = "None yet. Drop a PDF, Markdown or text file into the message box, then ask."
+NO_DOCUMENTS = "None yet. Drop a PDF, Word, web or text file into the message box, then ask."
 WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_toy.assistant import Assistant
+from mlx_toy.documents import KINDS
 from mlx_toy.errors import UserError
 from mlx_toy.rows import StoredDocument
 from mlx_toy.ui.markup import plural, sentence
 
-FILE_TYPES = (".pdf", ".txt", ".md")
+FILE_TYPES = tuple(KINDS)
 
 
 @dataclass(frozen=True)
