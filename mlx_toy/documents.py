@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mlx_toy.code_structure import SUFFIXES, code_blocks
 from mlx_toy.outline import assemble
 from mlx_toy.page_text import clean_text, join_pages
 from mlx_toy.reader_process import Limits, ReaderError, run_reader
@@ -34,6 +35,7 @@ _SUFFIXES = {
     "html": ".html .htm .xhtml",
     "csv": ".csv",
     "tsv": ".tsv .tab",
+    "code": SUFFIXES,
 }
 KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 MAX_NAME = 120  # characters of a file's name that are kept and shown
@@ -50,7 +52,7 @@ class Document:
         name: the file's name, safe to show.
         text: normalised text; passages and citations are offsets into it.
         page_starts: offset at which each page begins; empty for a format without pages.
-        kind: "text", "markdown", "pdf", "word", "epub", "html", "csv" or "tsv".
+        kind: "text", "markdown", "pdf", "word", "epub", "html", "csv", "tsv" or "code".
         notes: sentences about what was lost, such as pages without text.
         blocks: headings, paragraphs, lists and tables; empty if they have to be found in the text.
     """
@@ -133,7 +135,7 @@ def read_text(
     Args:
         text: any text.
         name: what to call it.
-        kind: "text" or "markdown".
+        kind: "text", "markdown" or "code".
         limits: of which the number of characters counts.
 
     Raises:
@@ -148,7 +150,8 @@ def read_text(
     limits = limits or Limits()
     if len(text) > limits.max_characters:
         raise refusal("characters", name, kind, limits)
-    return Document(name=clean_name(name), text=text, kind=kind)
+    blocks = tuple(code_blocks(text)) if kind == "code" else ()
+    return Document(clean_name(name), text, (), kind, (), blocks)
 
 
 def clean_name(name: str) -> str:

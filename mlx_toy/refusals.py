@@ -5,7 +5,7 @@ from typing import Any
 from mlx_toy.errors import UserError
 from mlx_toy.reader_process import Limits
 
-READABLE = "PDF, Word (.docx), EPUB, HTML, CSV, Markdown or plain text"
+READABLE = "PDF, Word (.docx), EPUB, HTML, CSV, Markdown, source code or plain text"
 NOUNS = {
     "pdf": "PDF",
     "word": "Word document",

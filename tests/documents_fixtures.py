@@ -3,7 +3,24 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlx_toy.documents import Document, read_document
+from mlx_toy.passages import split_passages
+
 LINE_HEIGHT = 14  # points
+
+
+def read(path: Path, data: str | bytes) -> Document:
+    """The document that a file of these contents is."""
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_document(path)
+
+
+def found(document: Document, target: int = 110) -> list[tuple[str, str]]:
+    """The passages of a document with their headings; each stands where it says."""
+    passages = split_passages(document, lambda text: len(text.split()), target)
+    for passage in passages:
+        assert document.text[passage.start : passage.end] == passage.text
+    return [(passage.heading, passage.text) for passage in passages]
 
 
 def make_pdf(path: Path, pages: Sequence[str]) -> Path:

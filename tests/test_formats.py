@@ -4,11 +4,10 @@ import io
 from collections.abc import Callable
 from html import escape
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from archive_fixtures import make_book, make_word, paragraph, table
-from documents_fixtures import make_pdf
+from documents_fixtures import found, make_pdf, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,19 +16,6 @@ from mlx_toy.documents import Document, read_document
 from mlx_toy.outline import assemble
 from mlx_toy.passages import split_passages
 from mlx_toy.readers.table_text import row_lines
-
-
-def read(path: Path, data: str | bytes) -> Document:
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read_document(path)
-
-
-def found(document: Document, target: int = 110) -> list[tuple[str, str]]:
-    """The passages of a document with their headings; each stands where it says."""
-    passages = split_passages(document, lambda text: len(text.split()), target)
-    for passage in passages:
-        assert document.text[passage.start : passage.end] == passage.text
-    return [(passage.heading, passage.text) for passage in passages]
 
 
 def test_word_headings_lists_and_tables(tmp_path):
