@@ -30,23 +30,47 @@ def make_pdf(path: Path, pages: Sequence[str]) -> Path:
         path: the file to write.
         pages: Latin-1 text; an empty one gives a blank page.
     """
-    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
+    return _write_pages(path, [_content(text) for text in pages])
+
+
+def _write_pages(path: Path, contents: Sequence[bytes]) -> Path:
+    """Write a PDF whose pages are drawn by these operators."""
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(contents)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     ]
-    for number, text in enumerate(pages):
+    for number, content in enumerate(contents):
         objects.append(
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
             b"/Resources << /Font << /F1 3 0 R >> >> "
             + f"/Contents {5 + 2 * number} 0 R >>".encode()
         )
-        content = _content(text)
         objects.append(
             f"<< /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream"
         )
     return _write_objects(path, objects)
+
+
+def make_pdf_of_two_columns(path: Path, columns: Sequence[Sequence[str]], by_row: bool) -> Path:
+    """Write a page of two columns of lines, below a line across it.
+
+    Args:
+        path: the file to write.
+        columns: the lines of both.
+        by_row: whether each line of the second column is written right after that of the first.
+    """
+    places = [
+        (50 + 270 * side, 760 - LINE_HEIGHT * n, line)
+        for side in (0, 1)
+        for n, line in enumerate(columns[side])
+    ]
+    if by_row:
+        places.sort(key=lambda place: -place[1])
+    places.insert(0, (50, 780, "A line that goes across the whole page, above both of its columns"))
+    shown = [f"BT /F1 11 Tf 1 0 0 1 {x} {y} Tm ({line}) Tj ET" for x, y, line in places]
+    return _write_pages(path, ["\n".join(shown).encode()])
 
 
 def make_scanned_pdf(path: Path) -> Path:

@@ -12,6 +12,7 @@ from documents_fixtures import (
     make_encrypted_pdf,
     make_looping_pdf,
     make_pdf,
+    make_pdf_of_two_columns,
     make_scanned_pdf,
 )
 from hypothesis import given
@@ -74,6 +75,41 @@ def test_a_sentence_that_goes_on_over_the_page_is_joined(tmp_path):
     assert document.text == "The whale swims in the deep sea and sings. It is blue and content."
     assert document.page_at(document.text.index("sea")) == 2
     assert document.page_at(document.text.index("tent.")) == 3
+
+
+LEFT = [
+    "The whale swims in the deep",
+    "sea and it sings a long song",
+    "that others hear far away in",
+    "the cold water of the north",
+    "where there is much to eat",
+    "for all of them in summer.",
+    "Then it rests.",
+]
+RIGHT = [
+    "A shark has no bones at all",
+    "but only cartilage, which is",
+    "light and bends with ease so",
+    "that it may turn quickly and",
+    "catch its prey by surprise",
+    "in the dark of the night.",
+]
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_two_columns_are_read_one_after_the_other(tmp_path, by_row):
+    path = make_pdf_of_two_columns(tmp_path / "a.pdf", [LEFT, RIGHT], by_row)
+    text = read_document(path).text
+    assert " ".join(LEFT) in " ".join(text.split())
+    assert " ".join(RIGHT) in " ".join(text.split())
+    assert text.startswith("A line that goes across") and text.endswith("night.")
+
+
+def test_the_rows_of_a_table_stay_together(tmp_path):
+    towns = ["Oslo", "Bergen", "Trondheim", "Stavanger", "Bodo", "Hamar", "Molde"]
+    columns = [towns, [f"{number} ships" for number in range(7)]]
+    text = read_document(make_pdf_of_two_columns(tmp_path / "a.pdf", columns, True)).text
+    assert all(f"{town} {number} ships" in text for number, town in enumerate(towns[:4]))
 
 
 def test_a_compound_keeps_its_hyphen_if_it_has_one_elsewhere():

@@ -6,6 +6,7 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError
 
 from mlx_toy.readers.output import Output, Refused
+from mlx_toy.readers.pdf_columns import Pieces, in_columns
 
 
 def read(data: bytes, kind: str, out: Output) -> None:
@@ -24,7 +25,9 @@ def read(data: bytes, kind: str, out: Output) -> None:
     out.send(pages=pages)
     for page in reader.pages:
         try:
-            text = page.extract_text()
+            pieces = Pieces()
+            text = page.extract_text(visitor_text=pieces.add)
+            text = in_columns(pieces, float(page.mediabox.width)) or text
         except MemoryError:
             raise
         except Exception:  # pypdf lets many kinds of error through: one bad page is not the file
