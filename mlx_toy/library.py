@@ -19,6 +19,7 @@ from mlx_toy.passages import Passage
 from mlx_toy.rows import (
     COLUMNS,
     HIT_COLUMNS,
+    PASSAGE_COLUMNS,
     Hit,
     StoredDocument,
     is_document,
@@ -127,6 +128,25 @@ class Library:
         condition = is_document(document_id)
         self._tables.write(workspace, lambda table: table.delete(condition), deletes=True)
         return True
+
+    def passages(self, workspace: str, document_id: str, first: int, last: int) -> list[Passage]:
+        """Passages of a document in order, such as the neighbours of one that was found.
+
+        Args:
+            workspace: where the document is.
+            document_id: as in `Hit` and `StoredDocument`.
+            first: place of the first, from 0; below 0 is the document's beginning.
+            last: place of the last one; past the document's end is its end.
+        """
+        condition = f"{is_document(document_id)} AND passage BETWEEN {int(first)} AND {int(last)}"
+
+        def find(table: Any) -> list[Passage]:
+            columns = ["passage", *PASSAGE_COLUMNS]
+            rows = table.search().where(condition).select(columns).limit(None).to_list()
+            rows.sort(key=lambda row: row["passage"])
+            return [Passage(**{name: row[name] for name in PASSAGE_COLUMNS}) for row in rows]
+
+        return self._tables.read(workspace, find, [])
 
     def search(self, workspace: str, query: str, vector: np.ndarray, k: int = 5) -> list[Hit]:
         """The `k` passages nearest to a question, by meaning and by words together.

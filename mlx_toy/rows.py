@@ -28,7 +28,8 @@ COLUMNS = {
     "end": "int64",
 }
 DOCUMENT_COLUMNS = ["document_id", "document", "passages", "pages", "characters", "added"]
-HIT_COLUMNS = ["document_id", "document", "page", "heading", "text", "start", "end"]
+HIT_COLUMNS = ["document_id", "document", "page", "heading", "text", "start", "end", "passage"]
+PASSAGE_COLUMNS = ["text", "start", "end", "page", "heading"]
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -65,6 +66,7 @@ class Hit:
         similarity: cosine of the query's and the passage's vectors.
         score: fused score, by which hits are ordered.
         vector_rank, text_rank: place (from 1) in each ranked list; None if not in it.
+        passage: its place in the document, from 0; `Library.passages` gives its neighbours.
     """
 
     document_id: str
@@ -78,6 +80,7 @@ class Hit:
     score: float
     vector_rank: int | None
     text_rank: int | None
+    passage: int = 0
 
 
 def make_rows(

@@ -32,6 +32,18 @@ def test_added_documents_are_listed_and_found(library):
     assert hit.text_rank == 1 and hit.vector_rank is not None
 
 
+def test_the_neighbours_of_a_hit_can_be_had(library):
+    text = "One is here today. " * 2 + "Two is there now. " * 2 + "Three is gone for good. " * 2
+    stored = add(library, "ws", "a.pdf", text.strip())
+    add(library, "ws", "bread.pdf", BREAD)
+    hit = next(hit for hit in search(library, "ws", "Two is there now") if "Two" in hit.text)
+    near = library.passages("ws", stored.id, hit.passage - 1, hit.passage + 1)
+    assert len(near) == 3 and near[1].text == hit.text and near[1].start == hit.start
+    assert near == library.passages("ws", stored.id, -5, 99)[hit.passage - 1 : hit.passage + 2]
+    assert all(text[passage.start : passage.end] == passage.text for passage in near)
+    assert library.passages("other", stored.id, 0, 9) == []
+
+
 def test_similarity_is_the_exact_cosine_and_ranks_give_the_score(library):
     add(library, "ws", "whales.pdf", WHALES)
     add(library, "ws", "bread.pdf", BREAD)
