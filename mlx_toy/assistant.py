@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlx_toy.chat import Message
-from mlx_toy.documents import Limits, read_document
+from mlx_toy.documents import Document, Limits, read_document, read_text
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
@@ -99,7 +99,17 @@ class Assistant:
             UserError: the file cannot be read, or holds no text.
         """
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
-        document = read_document(path, name, limits)
+        return self._store(workspace, read_document(path, name, limits))
+
+    def add_text(self, workspace: str, text: str, name: str = "Pasted text") -> StoredDocument:
+        """Store the passages of a text that was pasted or piped in.
+
+        Raises:
+            UserError: it is blank or too long.
+        """
+        return self._store(workspace, read_text(text, name))
+
+    def _store(self, workspace: str, document: Document) -> StoredDocument:
         passages = split_passages(document, self._parts.count_tokens)
         texts = [f"{p.heading}\n{p.text}" if p.heading else p.text for p in passages]
         return self.library.add(workspace, document, passages, self.embedder.embed_passages(texts))

@@ -95,7 +95,8 @@ def parser() -> argparse.ArgumentParser:
         samples.add_argument("--seed", type=int, help="the same seed gives the same text")
 
     add = verb("add", "verbs:add", "add documents", *STORE, "model", "max_file_mb")
-    add.add_argument("files", nargs="+", metavar="FILE", help="PDF, Word, EPUB, HTML, CSV or text")
+    formats = "PDF, Word, EPUB, HTML, CSV or text" + STDIN
+    add.add_argument("files", nargs="+", metavar="FILE", help=formats)
     verb("list", "verbs:list_documents", "list the documents", *STORE)
     remove = verb("remove", "verbs:remove", "remove documents", *STORE)
     remove.add_argument("documents", nargs="*", metavar="DOCUMENT", help="its id or its name")

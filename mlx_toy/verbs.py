@@ -51,7 +51,11 @@ def add(options: Namespace, settings: Settings) -> int:
     with closing(Assistant(settings)) as assistant:
         for file in options.files:
             try:
-                stored = assistant.add_document(OWN_WORKSPACE, file)
+                stored = (
+                    assistant.add_text(OWN_WORKSPACE, _text(file))
+                    if file == "-"
+                    else assistant.add_document(OWN_WORKSPACE, file)
+                )
             except UserError as error:
                 failed += 1
                 message = " ".join(str(error).split())

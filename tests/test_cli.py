@@ -83,6 +83,11 @@ def test_a_person_reads_the_same(run: Run, pdf: Path) -> None:
     assert "there are no documents in" in run("list").err
 
 
+def test_text_is_piped_into_the_library(run: Run) -> None:
+    assert run("add", "-", stdin=PAGES[0].encode()).out == "Pasted text: added, 1 passage\n"
+    assert "has no text" in run("add", "-", stdin=b" \n").err
+
+
 def test_a_bad_file_does_not_stop_the_others(run: Run, pdf: Path, tmp_path: Path) -> None:
     scan = make_scanned_pdf(tmp_path / "scan.pdf")
     result = run("add", scan, tmp_path / "missing.txt", pdf, "--json")
