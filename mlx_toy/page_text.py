@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 MAX_COMBINING_MARKS = 30  # in a row, as in Unicode's stream-safe format; longer runs are an attack
 FULL_LINE = 0.7  # a line this long, relative to the page's typical longest, goes on below
 RUNNING_LINE_PAGES = 3  # a header or footer stands on at least this many pages ...
-RUNNING_LINE_SHARE = 0.6  # ... and on this share of them
+RUNNING_LINE_SHARE = 0.4  # ... and on this share: books have one for each side of a leaf
 RUNNING_LINE_MIN_LINES = 4  # and is looked for only where a page has this many lines
 
 # Control characters, invisible ones that hide or reorder text, and halves of surrogate pairs.

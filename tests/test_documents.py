@@ -125,6 +125,14 @@ def test_repeated_headers_and_page_numbers_go():
     assert [text[start:].split()[4].strip(".") for start in starts] == ["1", "2", "3", "4", "5"]
 
 
+def test_headers_of_left_and_right_pages_go():
+    heads = ["A Book of Whales", "The Deep Sea"]
+    body = "First line of page {0} here.\nSecond line of page {0} here.\nThird of {0}."
+    pages = [f"{heads[n % 2]}\n{body.format(n)}\n{n}" for n in range(1, 9)]
+    text, _ = join_pages(pages)
+    assert not any(head in text for head in heads) and text.count("First line") == 8
+
+
 def test_pages_without_text_are_named_and_keep_the_count(tmp_path):
     document = read_document(make_pdf(tmp_path / "a.pdf", ["One.", "", "Three.", ""]))
     assert document.notes == ("No text on pages 2, 4.",)
@@ -287,9 +295,9 @@ def test_any_text_is_normalised_once_for_all(text):
     ["e" + "\u0327\u0301" * 500_000, " " * 2_000_000 + "x", "![" * 900_000, "![a](" * 400_000],
 )
 def test_hostile_text_is_read_in_linear_time(tmp_path, text):
-    begin = time.monotonic()
+    begin = time.process_time()
     read_document(write(tmp_path / "a.md", text.encode()))
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def test_markdown_pictures_of_the_web_are_not_kept(tmp_path):
