@@ -14,11 +14,13 @@ from train.presets import PRESETS, preset
 from train.scaling_law import Law, Run, ScalingLaw
 from train.timing import Timing, flops_per_token
 
+LAW_OF_FIT = Law(0.9, 60.0, 150.0, 0.35, 0.33)
 LAW = ScalingLaw(
-    Law(0.9, 60.0, 150.0, 0.35, 0.33),
+    LAW_OF_FIT,
     (Law(0.8, 60.0, 150.0, 0.35, 0.33), Law(1.0, 60.0, 150.0, 0.35, 0.33)),
     (0.0,),
     (Run(1e6, 4e6, 2.0), Run(2e6, 8e6, 1.9)),
+    (Run(4e6, 1.6e7, 0.9 * LAW_OF_FIT(4e6, 1.6e7)),),
 )
 TIMED = Timing("mini", tokens_per_s=2_000, flops_per_s=50e9, peak_memory_bytes=10**9)
 
@@ -78,11 +80,12 @@ def test_table_says_what_is_estimated_far_and_too_large():
         row("mini", chosen=True, price_per_hour=2.0),
         row("small", memory_bytes=5e9, price_per_hour=2.0),
     ]
-    text = as_text(TIMED, rows, 8.0, 2.0)
+    text = as_text(TIMED, rows, LAW, 8.0, 2.0)
     mini, small = (line for line in text.splitlines()[4:6])
     assert mini.startswith("* mini") and "~" not in mini
     assert "~5.0 GB, does not fit" in small and " far" in small
     assert "which cost 16.00" in text and "far: up to 61 times the parameters" in text
+    assert "A run of 2.0 times the parameters and 2.0 times the text came out 10.0% better" in text
 
 
 @pytest.mark.skipif(info().device != "cpu", reason="names what a GPU could time")

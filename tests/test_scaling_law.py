@@ -64,6 +64,15 @@ def test_interval_widens_with_distance_and_with_noise():
     assert width(0.001, 2e6, 4e6) < width(0.02, 2e6, 4e6)
 
 
+def test_interval_beyond_the_runs_is_widened_by_what_was_missed():
+    fitted = fit(runs_of(TRUTH, noise=0.005), draws=20)
+    missed = replace(fitted, held_out=(Run(8e6, 2e7, 0.9 * fitted.law(8e6, 2e7)),))
+    near = [law.predict(2e6, 4e6) for law in (fitted, missed)]
+    assert near[0] == near[1]
+    before, after = (law.predict(2e7, 1e8) for law in (fitted, missed))
+    assert after.low == pytest.approx(0.9 * before.low) and after.high == before.high
+
+
 def test_one_run_that_went_wrong_hardly_moves_the_law():
     runs = runs_of(TRUTH)
     spoiled = [replace(runs[7], bits_per_byte=1.5 * runs[7].bits_per_byte), *runs]
@@ -139,3 +148,15 @@ def test_report_without_training_from_made_up_results(tmp_path, monkeypatch):
     text = (tmp_path / "r.md").read_text()
     assert "inside the interval" in text and "| small | 122.1M" in text
     assert (tmp_path / "p.png").stat().st_size < 100_000
+
+
+def test_report_and_law_in_the_repository_are_made_from_its_results():
+    found, stored = records.read(scaling.RESULTS), scaling_law.load()
+    assert scaling.REPORT.read_text(encoding="utf-8") == scaling.report(found, stored)
+    assert scaling.PLOT.stat().st_size < 100_000
+    again = scaling.fit(found)  # another machine rounds otherwise, so not digit by digit
+    assert again.runs == stored.runs
+    for n, d in ((1e6, 5e6), (4e6, 2e7), (3e7, 1e9)):
+        now, then = again.predict(n, d), stored.predict(n, d)
+        assert now.bits_per_byte == pytest.approx(then.bits_per_byte, rel=5e-3)
+        assert (now.low, now.high) == pytest.approx((then.low, then.high), rel=2e-2)

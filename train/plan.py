@@ -162,7 +162,7 @@ def plan(
     price_per_hour: float | None = None,
     texts: Sequence[Path] = (),
     law: ScalingLaw | None = None,
-) -> tuple[Timing, list[Row]]:
+) -> tuple[Timing, list[Row], ScalingLaw]:
     """Time a preset here and plan all of them.
 
     Args:
@@ -202,7 +202,7 @@ def plan(
         )
         for one in PRESETS.values()
     ]
-    return timed, rows
+    return timed, rows, law
 
 
 def _text_bytes(texts: Sequence[Path]) -> int:
@@ -226,7 +226,9 @@ def _timeable(largest: Preset, room_bytes: int) -> Preset:
     return sizes[0]
 
 
-def as_text(timed: Timing, rows: Sequence[Row], hours: float, price: float | None) -> str:
+def as_text(
+    timed: Timing, rows: Sequence[Row], law: ScalingLaw, hours: float, price: float | None
+) -> str:
     """The plan for people."""
     cost = "" if price is None else f", which cost {hours * price:,.2f},"
     lines = [
@@ -239,7 +241,7 @@ def as_text(timed: Timing, rows: Sequence[Row], hours: float, price: float | Non
         "Each preset's own tokens:",
         *_table(rows, "own"),
     ]
-    return "\n".join(lines + _remarks(rows))
+    return "\n".join(lines + _remarks(rows, law))
 
 
 def _device() -> str:
@@ -281,17 +283,25 @@ def _table(rows: Sequence[Row], which: str) -> list[str]:
     ]
 
 
-def _remarks(rows: Sequence[Row]) -> list[str]:
+def _remarks(rows: Sequence[Row], law: ScalingLaw) -> list[str]:
     """What one has to know about the figures."""
     far = [row.in_hours for row in rows if row.in_hours.far] + [r.own for r in rows if r.own.far]
     if not far:
         return []
     model, text = max(o.times_model for o in far), max(o.times_text for o in far)
-    return [
+    lines = [
         "",
         f"far: up to {model:,.0f} times the parameters and {text:,.0f} times the text of the runs",
         "that the law was fitted to; the interval cannot know whether it still holds there.",
     ]
+    for run in law.held_out:
+        off = run.bits_per_byte / law.law(run.parameters, run.bytes_read) - 1
+        larger, longer = law.beyond(run.parameters, run.bytes_read)
+        lines.append(
+            f"A run of {larger:.1f} times the parameters and {longer:.1f} times the text came out "
+            f"{abs(off):.1%} {'better' if off < 0 else 'worse'} than the law says."
+        )
+    return lines
 
 
 def _short(count: float) -> str:
@@ -327,8 +337,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Plan and print."""
     hours, price = options.hours, options.price_per_hour
-    timed, rows = plan(options.preset, hours, price, options.seed_text)
+    timed, rows, law = plan(options.preset, hours, price, options.seed_text)
     if options.json:
         show_json(as_json(timed, rows, hours, price))
     else:
-        show(as_text(timed, rows, hours, price))
+        show(as_text(timed, rows, law, hours, price))

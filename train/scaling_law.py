@@ -8,7 +8,8 @@ larger model would, B / D^beta what more text would.
 `bench/scaling.py` trains the small models, fits the law and stores both in `scaling_law.json`;
 `python -m train plan` predicts from it. The interval comes from laws fitted to runs drawn with
 replacement, each prediction moved by one of the fit's own errors: what a new run may show, if the
-form is right. Far beyond the runs nothing here can tell whether it is.
+form is right. Beyond the runs it is widened by as much as the law missed the runs held out of the
+fit; far beyond, nothing here can tell whether the form still holds.
 """
 
 import json
@@ -78,18 +79,23 @@ class ScalingLaw:
         draws: fitted to runs drawn with replacement.
         errors: log of the measured over the fitted bits per byte of each run.
         runs: what it was fitted to.
+        held_out: larger runs that it was not fitted to, to see how far off it is for them.
     """
 
     law: Law
     draws: tuple[Law, ...]
     errors: tuple[float, ...]
     runs: tuple[Run, ...]
+    held_out: tuple[Run, ...] = ()
 
     def predict(self, parameters: float, bytes_read: float) -> Prediction:
         """What a new run is expected to reach."""
         errors = np.resize(np.asarray(self.errors), len(self.draws))
         likely = [draw(parameters, bytes_read) for draw in self.draws] * np.exp(errors)
         low, high = np.percentile(likely, INTERVAL)
+        if max(self.beyond(parameters, bytes_read)) > 1:
+            missed = np.exp([0.0, *_log_errors(self.law, self.held_out)])
+            low, high = low * missed.min(), high * missed.max()
         return Prediction(self.law(parameters, bytes_read), float(low), float(high))
 
     def beyond(self, parameters: float, bytes_read: float) -> tuple[float, float]:
@@ -215,6 +221,7 @@ def to_json(fitted: ScalingLaw) -> str:
         "law": _dump(fitted.law),
         "runs": _dump_lines(fitted.runs),
         "errors": json.dumps([float(f"{error:.5g}") for error in fitted.errors]),
+        "held_out": _dump_lines(fitted.held_out),
         "draws": _dump_lines(fitted.draws),
     }
     return "{\n" + ",\n".join(f'"{name}": {text}' for name, text in parts.items()) + "\n}\n"
@@ -242,6 +249,7 @@ def load(path: Path = FILE) -> ScalingLaw:
             tuple(Law(**draw) for draw in stored["draws"]),
             tuple(stored["errors"]),
             tuple(Run(**run) for run in stored["runs"]),
+            tuple(Run(**run) for run in stored["held_out"]),
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
