@@ -167,7 +167,8 @@ form and the fit are those of Hoffmann et al. 2022 (arXiv:2203.15556, approach 3
 
 {runs} runs, {seeds} seeds each, {pieces:,} pieces, batch and rates by the rules of \
 `train/presets.py` but no QK-norm, bits per byte of the same held-out documents. Standard \
-deviation between seeds: {spread:.4f} bits per byte. The law misses a run by {error:.2f}% on average.
+deviation between seeds: {spread:.4f} bits per byte. The law misses a run by {error:.2f}% on \
+average.
 
 | model | parameters | tokens | text read | tokens a step | bits per byte (range) | law |
 |---|---|---|---|---|---|---|
