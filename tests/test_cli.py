@@ -201,7 +201,11 @@ def test_a_reader_that_leaves_early_is_no_accident(tmp_path: Path, tiny_model_di
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 def test_an_interrupted_conversation_ends_quietly(tiny_model_dir: Path) -> None:
     chat = ("chat", "--plain", "--json", "--max-tokens", 3, "--model", tiny_model_dir)
-    with start(*chat, stdin=-1) as process:
+
+    def hear_ctrl_c() -> None:  # which a shell's background job is told to ignore
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with start(*chat, stdin=-1, preexec_fn=hear_ctrl_c) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write(b"Hello.\n")
         process.stdin.flush()
