@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -31,17 +32,18 @@ RATE = 1e-3
 TOLERANCE = 2e-3  # nats a token; bfloat16 needs more than float32
 
 
-def _batches(preset: str, step_tokens: int) -> tuple:
+def _batches(options: argparse.Namespace) -> tuple:
     """The architecture, its initial weights, and the micro-batches [rows, T + 1] of a step."""
     import numpy as np
 
     from train.initial import initial_weights
     from train.presets import preset as named
 
-    size = named(preset)
-    args = size.model_args(size.vocab_size)
+    size = named(options.preset)
+    family = "qwen3" if options.qk_norm else "llama"
+    args = replace(size.model_args(size.vocab_size), model_type=family)
     rows, rng = max(1, size.micro_tokens // size.window), np.random.default_rng(0)
-    count = max(2, step_tokens // (rows * size.window))
+    count = max(2, options.tokens // (rows * size.window))
     tokens = rng.integers(0, size.vocab_size, (count, rows, size.window + 1)).astype(np.int32)
     return args, initial_weights(args, seed=0), list(tokens)
 
@@ -56,7 +58,7 @@ def _timed(step: Callable[[], float]) -> dict:
     return {"loss": loss, "seconds": min(seconds)}
 
 
-def measure_ours(preset: str, step_tokens: int, optimizer: str = "adamw") -> dict:
+def measure_ours(options: argparse.Namespace) -> dict:
     """Our training step: lanes and our optimizer."""
     from mlx_toy.backend import info
 
@@ -67,9 +69,9 @@ def measure_ours(preset: str, step_tokens: int, optimizer: str = "adamw") -> dic
     from train.optimizer import OptimizerSettings, initial_state
     from train.progress import step_flops
 
-    args, weights, tokens = _batches(preset, step_tokens)
+    args, weights, tokens = _batches(options)
     batches = [MicroBatch(rows, np.ones(rows[:, 1:].shape, np.float32)) for rows in tokens]
-    settings = OptimizerSettings(RATE, RATE, weight_decay=0.0, matrices=optimizer)
+    settings = OptimizerSettings(RATE, RATE, weight_decay=0.0, matrices="adamw")
     state, done = initial_state(weights), 0
     with Lanes(args) as team:
         peak = team.matmul_flops()
@@ -86,14 +88,14 @@ def measure_ours(preset: str, step_tokens: int, optimizer: str = "adamw") -> dic
     return {**figures, "utilisation": flops / figures["seconds"] / peak, "device": info().device}
 
 
-def measure_torch(preset: str, step_tokens: int) -> dict:
+def measure_torch(options: argparse.Namespace) -> dict:
     """PyTorch: eager on a CPU, compiled and in bfloat16 on a GPU."""
     import numpy as np
     import torch
 
     from bench.torch_llama import TorchLlama
 
-    args, weights, tokens = _batches(preset, step_tokens)
+    args, weights, tokens = _batches(options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     named = {name: np.array(array) for name, array in weights.items()}
     model = TorchLlama(args, named, tokens[0].shape[1] - 1).to(device)
@@ -116,7 +118,7 @@ def measure_torch(preset: str, step_tokens: int) -> dict:
     return _timed(step)
 
 
-def measure_plain(preset: str, step_tokens: int) -> dict:
+def measure_plain(options: argparse.Namespace) -> dict:
     """MLX and mlx-lm as they come."""
     import mlx.core as mx
     import mlx.nn as nn
@@ -124,7 +126,7 @@ def measure_plain(preset: str, step_tokens: int) -> dict:
     from mlx.utils import tree_map
     from mlx_lm.models import llama, qwen3
 
-    args, weights, tokens = _batches(preset, step_tokens)
+    args, weights, tokens = _batches(options)
     config = {**vars(args), "tie_word_embeddings": True}
     family = {"llama": llama, "qwen3": qwen3}[args.model_type]
     model = family.Model(family.ModelArgs.from_dict(config))
@@ -162,7 +164,7 @@ def _in_own_process(peer: str, options: argparse.Namespace, cores: int) -> dict:
     environment["OPENBLAS_NUM_THREADS"] = "1"
     environment["MLX_TOY_REFERENCE_BLAS"] = "1" if peer == "plain" else "0"
     command = [sys.executable, __file__, "--one", peer, "--preset", options.preset]
-    command += ["--tokens", str(options.tokens)]
+    command += ["--tokens", str(options.tokens)] + ["--qk-norm"] * options.qk_norm
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise SystemExit(f"error: {peer} could not be measured, see above")
@@ -174,12 +176,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", default="mini", help="size of the model (default: mini)")
     parser.add_argument("--tokens", type=int, default=8192, help="of a step (default: 8192)")
+    parser.add_argument("--qk-norm", action="store_true", help="with QK-norm, as in Qwen3")
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--one", choices=PEERS, help="measure one in this process, print JSON")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(PEERS[options.one](options.preset, options.tokens)))
+        print(json.dumps(PEERS[options.one](options)))
         return
     if "torch" in options.peers:
         try:

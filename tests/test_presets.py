@@ -153,4 +153,4 @@ def test_unknown_preset_names_the_known_ones():
 
 
 def test_a_preset_can_be_written_by_hand():
-    assert Preset("own", 64, 1, 1, 400, 64, 32, 256, 64, 4, 2).parameters == 79_168
+    assert Preset("own", 64, 1, 1, 400, 64, 32, 256, 64, 4, 2).parameters == 79_040

@@ -15,8 +15,9 @@ A larger model is the same recipe and not another one. The rules, each with its 
   nearest power of two. At 128, at equal compute, 2,048 pieces are much worse and 8,192 a little
   better (`bench/ablations.md`); one's own text is often too short for more. It should grow more
   slowly than the other parameters (Tao et al. 2024, arXiv:2407.13623).
-- Queries and keys are normalised, as in Qwen3: worth its arithmetic in the same ablations, and what
-  keeps attention steady at high rates (Henry et al. 2020, arXiv:2010.04245).
+- Queries and keys are not normalised. QK-norm (Henry et al. 2020, arXiv:2010.04245) was a little
+  better at equal operations (`bench/ablations.md`), but on a CPU it costs more time than it is
+  worth (`bench/train_speed.py --qk-norm`).
 - Pretraining reads 10.5 tokens a parameter, nanochat's compute-optimal ratio; fine-tuning reads an
   eighth of that.
 - A step reads 0.58 * tokens^0.571 tokens (Li et al. 2025, arXiv:2503.04715), rounded up to a power
@@ -35,10 +36,10 @@ A larger model is the same recipe and not another one. The rules, each with its 
   of 100 steps, `bench/ablations.md`.)
 
 name    width  depth  vocabulary   parameters         tokens  tokens a step  steps
-nano      128      4       4,096    1,377,920     14,475,264          8,192  1,767
-mini      192      6       4,096    3,443,904     36,175,872         16,384  2,208
-toy       512     10       8,192   33,697,536    353,828,864         65,536  5,399
-small     896     12      16,384  122,051,968  1,281,622,016        131,072  9,778
+nano      128      4       4,096    1,377,408     14,467,072          8,192  1,766
+mini      192      6       4,096    3,443,136     36,159,488         16,384  2,207
+toy       512     10       8,192   33,696,256    353,828,864         65,536  5,399
+small     896     12      16,384  122,050,432  1,281,622,016        131,072  9,778
 """
 
 import math
@@ -97,7 +98,6 @@ class Preset:
     def model_args(self, vocab_size: int) -> ModelArgs:
         """The architecture: heads of 64, feed-forward layers of 8/3 the width, rounded to 64."""
         return ModelArgs(
-            model_type="qwen3",  # a Llama with QK-norm
             hidden_size=self.hidden_size,
             num_hidden_layers=self.layers,
             intermediate_size=-(-self.hidden_size * 8 // 3 // 64) * 64,
