@@ -29,8 +29,8 @@ BATCH_MULTIPLE = 512  # tokens: two windows; a power of two would make too coars
 CELLS = {  # (width, layers): tokens; the larger the model, the shorter the longest run
     (64, 2): (300_000, 600_000, 1_200_000, 2_400_000),
     (128, 2): (300_000, 600_000, 1_200_000),
-    (128, 4): (300_000, 600_000, 1_200_000),
-    (192, 4): (300_000, 600_000),
+    (128, 4): (300_000, 600_000),
+    (192, 4): (300_000,),
 }
 HELD_OUT = "held out"
 HELD_OUT_CELL = (192, 6, 4_000_000)

@@ -15,8 +15,8 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-BLOCK_ELEMENTS = 1 << 15  # 128 kB of float32: a few such blocks stay in a core's own cache
-QUERY_BLOCK = 128  # queries that are done at once
+BLOCK_ELEMENTS = 1 << 16  # 256 kB of float32: a few such blocks stay in a core's own cache
+QUERY_BLOCK = 64  # queries that are done at once
 
 
 def _memory(array: mx.array) -> np.ndarray:
