@@ -14,7 +14,8 @@ from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.grounding import ANSWER_TOKENS, Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
@@ -26,6 +27,7 @@ from mlx_toy.settings import Settings
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
 
+CANDIDATES = 2  # passages looked at for each that is put before the model
 NOTHING_NEAR = "Nothing in your documents is near this question."
 
 
@@ -223,7 +225,7 @@ class Assistant:
         yield from stream(generation)
 
     def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
-        hits = self.search(workspace, question, self.settings.passages)
+        hits = self._find(workspace, question, self.settings.passages)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
@@ -236,6 +238,13 @@ class Assistant:
                 continue
             located = with_quote(sources, answer)
             yield Update(answer.answer, located, True, answer.abstained, update.stats)
+
+    def _find(self, workspace: str, question: str, limit: int) -> list[Hit]:
+        """The passages that go before the model: different ones, and as many as it has room for."""
+        found = self.search(workspace, question, CANDIDATES * limit)
+        asked = len(self.engine.render([{"role": "user", "content": question}]))
+        room = self.engine.context_length - asked - ANSWER_TOKENS
+        return select_hits(found, limit, room, self._parts.count_tokens)
 
     def _answer(
         self, question: str, passages: Sequence[str]
