@@ -1,12 +1,13 @@
 """One question, from retrieval to the streamed answer with its sources.
 
 The app and the command line use this and nothing below it. Reading order of a question: `reply` →
-the library's search → `grounding.plan` → the engine → `grounding.conclude`. Without documents it is
-a plain chat.
+`followup.standalone_query` → the library's search → `grounding.plan` → the engine →
+`grounding.conclude`. Without documents, and for small talk, it is a plain chat.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
@@ -14,15 +15,18 @@ from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
+from mlx_toy.followup import standalone_query
 from mlx_toy.grounding import ANSWER_TOKENS, Answer, answer_question, conclude, plan, start_answer
 from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
+from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
+from mlx_toy.small_talk import is_small_talk
 
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
@@ -164,15 +168,17 @@ class Assistant:
         self,
         workspace: str | None,
         messages: Sequence[Message],
-        sampling: Sampling | None = None,
+        options: AnswerOptions | None = None,
     ) -> Iterator[Update]:
         """Answer the last message, from the documents of the workspace if it has any.
+
+        A question to documents is looked up together with what it leans on in the conversation. In
+        a plain chat the oldest turns leave when the context is full.
 
         Args:
             workspace: whose documents; None for a plain chat.
             messages: the conversation; the last one is the user's.
-            sampling: how to choose tokens of a plain chat; the settings' if None. An answer from
-                documents always takes the likeliest.
+            options: how to answer; as the settings say if None.
 
         Yields:
             The reply so far, after every token; the last one has `done`.
@@ -182,10 +188,13 @@ class Assistant:
         """
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
-        if workspace is not None and self.documents(workspace):
-            yield from self._reply_from_documents(workspace, question)
-        else:
-            yield from self._chat(messages, sampling or self.sampling())
+        options = options or self.options()
+        if workspace is None or is_small_talk(question) or not self.documents(workspace):
+            yield from self._chat(messages, options)
+            return
+        query = standalone_query(messages).strip()
+        for update in self._reply_from_documents(workspace, question, query, options):
+            yield update if query == question else replace(update, query=query)
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -224,8 +233,10 @@ class Assistant:
         generation = engine.generate([*bos, *ids], sampling)
         yield from stream(generation)
 
-    def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
-        hits = self._find(workspace, question, self.settings.passages)
+    def _reply_from_documents(
+        self, workspace: str, question: str, query: str, options: AnswerOptions
+    ) -> Iterator[Update]:
+        hits = self._find(workspace, query, options.passages)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
@@ -260,20 +271,26 @@ class Assistant:
         answer = conclude(question_plan, passages, text, tokens)
         yield Update(text, done=True, stats=generation.stats), answer
 
-    def _chat(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Update]:
-        length = self.engine.context_length
+    def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
+        length, sampling = self.engine.context_length, options.sampling()
         room = length - min(sampling.max_tokens, length // 3)
+        told: list[Message] = []
+        if options.system_prompt.strip():
+            told = [{"role": "system", "content": clean(options.system_prompt).strip()}]
         # The oldest questions leave first, each with its answer. A conversation may be long, so the
         # first question that can stay is found by bisection.
         asked = [i for i, message in enumerate(messages) if message["role"] == "user"] or [0]
         first = bisect_left(
-            asked, True, key=lambda i: len(self.engine.render(messages[i:])) <= room
+            asked, True, key=lambda i: len(self.engine.render([*told, *messages[i:]])) <= room
         )
         dropped = asked[min(first, len(asked) - 1)] if first else 0
-        prompt = self.engine.render(messages[dropped:])
+        prompt = self.engine.render([*told, *messages[dropped:]])
         yield from stream(self.engine.generate(prompt, sampling), dropped)
+
+    def options(self, seed: int | None = None) -> AnswerOptions:
+        """How the settings say that a message is answered."""
+        return AnswerOptions.of(self.settings, seed)
 
     def sampling(self, seed: int | None = None) -> Sampling:
         """How the settings say that tokens are chosen."""
-        s = self.settings
-        return Sampling(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_tokens, seed)
+        return self.options(seed).sampling()

@@ -37,6 +37,7 @@ class Update:
         abstained: whether the documents do not answer.
         stats: figures of the generation; None if the model was not asked.
         dropped: turns at the start of the conversation that no longer fit.
+        query: what was looked up, where that is not just the question.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Update:
     abstained: bool = False
     stats: Stats | None = None
     dropped: int = 0
+    query: str | None = None
 
 
 def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from test_foreign import qwen_dir  # noqa: F401  (a fixture)
 from mlx_toy.assistant import MAX_MESSAGE, NOTHING_NEAR, Assistant, Update
 from mlx_toy.chat import NOT_IN_PASSAGES, Message
 from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
 from mlx_toy.sampling import Sampling
 from mlx_toy.settings import Settings
 
 FAR = "Which enzyme splits lactose in milk?"
-SHORT = Sampling(max_tokens=8, seed=1)
+SHORT = AnswerOptions(max_tokens=8, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,24 @@ def test_when_nothing_is_near_the_model_is_not_asked(assistant: Assistant, pdf: 
     assert update.stats is None
 
 
+def test_small_talk_is_answered_by_the_model_whatever_documents_there_are(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("talk", pdf)
+    last = updates_of(assistant.reply("talk", [user("Hello, who are you?")], SHORT))[-1]
+    assert last.sources == [] and not last.abstained and last.stats is not None
+
+
+def test_a_question_that_leans_on_the_conversation_is_looked_up_with_it(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("leans", pdf)
+    answer: Message = {"role": "assistant", "content": "1874 [1]"}
+    last = list(assistant.reply("leans", [user(NEAR), answer, user("Who kept it?")], SHORT))[-1]
+    assert last.query == "Who kept it? lighthouse Brenn built" and last.sources[0].hit.page == 1
+    assert list(assistant.reply("leans", [user(NEAR)], SHORT))[-1].query is None
+
+
 def test_without_documents_it_chats(assistant: Assistant) -> None:
     for workspace in (None, "empty"):
         last = updates_of(assistant.reply(workspace, [user("Hello.")], SHORT))[-1]
@@ -163,7 +183,7 @@ def test_a_message_that_alone_fills_the_context_is_refused(assistant: Assistant,
 def test_broken_characters_do_no_harm(assistant: Assistant, foreign: Assistant) -> None:
     for one in (assistant, foreign):
         assert list(one.reply(None, [user("a \ud800 b")], SHORT))[-1].done
-        assert list(one.complete("a \ud800 b", SHORT))[-1].done
+        assert list(one.complete("a \ud800 b", SHORT.sampling()))[-1].done
 
 
 def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) -> None:
@@ -184,10 +204,35 @@ def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) 
     assert len(assistant.engine.render(messages[last.dropped - 2 :])) > room
 
 
+def test_a_system_prompt_stands_before_what_is_left_of_the_conversation(
+    assistant: Assistant,
+) -> None:
+    told = replace(SHORT, system_prompt="Speak like a sailor.")
+    system: Message = {"role": "system", "content": "Speak like a sailor."}
+    many: list[Message] = []
+    for number in range(30):
+        many += [user(f"Question {number}?"), {"role": "assistant", "content": "Aye."}]
+    for messages in ([user("Hello.")], [*many, user("Hello.")]):
+        last = list(assistant.reply(None, messages, told))[-1]
+        prompt = assistant.engine.render([system, *messages[last.dropped :]])
+        assert last.stats is not None and last.stats.prompt_tokens == len(prompt)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"passages": 0}, {"passages": 11}, {"system_prompt": "x" * 1_001}, {"top_p": 0.0}],
+)
+def test_options_outside_their_range_are_refused(value: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(value)).replace("_", "[_ ]")):
+        replace(SHORT, **value)
+
+
 def test_a_text_is_continued(assistant: Assistant) -> None:
-    last = updates_of(assistant.complete("Once upon a time", SHORT))[-1]
+    last = updates_of(assistant.complete("Once upon a time", SHORT.sampling()))[-1]
     assert last.text and last.stats is not None and last.stats.tokens <= 8
-    assert list(assistant.complete("word " * 50_000, SHORT))[-1].done  # its end is what counts
+    assert list(assistant.complete("word " * 50_000, SHORT.sampling()))[
+        -1
+    ].done  # its end is what counts
     with pytest.raises(UserError, match="leaves no room"):
         next(assistant.complete("Once", Sampling(max_tokens=2000)))
 
