@@ -4,9 +4,12 @@ Why recompute: attention is computed in one fused operation that never holds its
 sequence of chat length they are small, so one more pass through the layers, each of which also says
 what its queries see, is all that is needed. It takes our own model, whose parts are public.
 
-What the weights mean is limited: they say what was read, not why (Jain & Wallace 2019,
-arXiv:1902.10186). For copying they are telling: heads that attend to the earlier place of what
-comes next are how transformers copy (Olsson et al. 2022, arXiv:2209.11895).
+How much a head looks at a passage is summed over the passage's tokens; of all heads of all layers
+the one that looks most counts, because copying is the work of a few heads that attend to the
+earlier place of what comes next (Olsson et al. 2022, arXiv:2209.11895). In the bundled model that
+passage is the one copied from for 49% of the tokens of answers from three passages of SQuAD, and by
+the mean over all heads for 38%, where chance is 33%: weights say what was read, not why (Jain &
+Wallace 2019, arXiv:1902.10186).
 """
 
 from collections.abc import Generator, Sequence
@@ -38,25 +41,27 @@ def attention_weights(attention: Attention, x: mx.array, first: int) -> mx.array
     return mx.softmax(scores, axis=-1)[0]
 
 
-def mean_attention_steps(
-    model: Model, ids: Sequence[int], first: int
+def attention_share_steps(
+    model: Model, ids: Sequence[int], first: int, stretches: Sequence[tuple[int, int]]
 ) -> Generator[None, None, np.ndarray]:
-    """Mean over layers and heads of the attention of the positions from `first` on; pauses a layer.
+    """How much the positions from `first` on look at stretches of the text; pauses after a layer.
 
     Args:
         model: ours.
-        ids: the sequence, T tokens.
+        ids: the text, T tokens.
         first: the first position to look from.
+        stretches: (start, end) of each of S stretches, in tokens.
 
     Returns:
-        [T - first, T].
+        [T - first, S]: the share of its attention that the most attentive head pays to a stretch.
     """
     x = model.model.embed_tokens(mx.array([list(ids)]))
-    total = mx.zeros((len(ids) - first, len(ids)))
+    most = mx.zeros((len(ids) - first, len(stretches)))
     for layer in model.layers:
         weights = attention_weights(layer.self_attn, layer.input_layernorm(x), first)
-        total = total + weights.mean(axis=0)
+        shares = mx.stack([weights[..., a:b].sum(axis=-1) for a, b in stretches], axis=-1)
+        most = mx.maximum(most, shares.max(axis=0))
         x = layer(x, "causal")
-        mx.eval(x, total)
+        mx.eval(x, most)
         yield
-    return np.array(total / len(model.layers))
+    return np.array(most)

@@ -19,7 +19,7 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.attention_view import mean_attention_steps
+from mlx_toy.attention_view import attention_share_steps
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.generation import PREFILL_TOKENS
@@ -60,9 +60,9 @@ class TokenDetail:
         rank: 1 if it was the likeliest.
         entropy_bits: of the whole distribution: 0 if only one token was possible.
         alternatives: the ten likeliest tokens, itself among them if it was one, likeliest first.
-        attention: for each passage (number, share of the attention that the position which gives
-            this token pays to the passage's tokens, from 0 to 1); the mean over all layers and
-            heads. Empty without passages and for models that are not ours.
+        attention: for each passage (number, share from 0 to 1) of the attention that the position
+            which gives this token pays to the passage, by the head that pays it most (see
+            `attention_view.py`). Empty without passages and for models that are not ours.
     """
 
     text: str
@@ -199,8 +199,8 @@ def _detail_steps(
     shares = np.zeros((len(answer), 0))
     if passages:
         first = prompt_length - 1  # the position that gives the first token of the answer
-        weights = yield from mean_attention_steps(model, ids[:-1], first)
-        shares = np.stack([weights[:, start:end].sum(axis=1) for _, start, end in passages], axis=1)
+        stretches = [(start, end) for _, start, end in passages]
+        shares = yield from attention_share_steps(model, ids[:-1], first, stretches)
     details: list[TokenDetail] = []
     names: dict[int, str] = {}
     steps = _log_probability_steps(model, ids, prompt_length)

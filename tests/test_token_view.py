@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engine_fixtures import greedy, tokens_of
 
-from mlx_toy.attention_view import attention_weights, mean_attention_steps
+from mlx_toy.attention_view import attention_weights
 from mlx_toy.chat import Message, format_passages
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
@@ -58,15 +58,12 @@ def test_attention_weights_give_what_the_fused_operation_gives(
     assert mx.abs(weights[:, 13:] - attention_weights(attention, x, first=13)).max().item() < 1e-6
 
 
-def test_attention_is_shared_out_among_what_stands_before(tiny_model: Model) -> None:
-    steps = mean_attention_steps(tiny_model, list(range(20, 32)), first=4)
-    with pytest.raises(StopIteration) as end:
-        while True:
-            next(steps)
-    mean = end.value.value
-    assert mean.shape == (8, 12)
-    assert np.allclose(mean.sum(axis=1), 1, atol=1e-5)
-    assert all(mean[row, row + 5 :].max(initial=0) == 0 for row in range(8))
+def test_attention_is_shared_out_among_what_stands_before(tiny_args: ModelArgs) -> None:
+    attention = Model(tiny_args).layers[0].self_attn
+    weights = np.array(attention_weights(attention, mx.random.normal((1, 12, 32)), first=4))
+    assert weights.shape == (tiny_args.num_attention_heads, 8, 12)
+    assert np.allclose(weights.sum(axis=2), 1, atol=1e-5)
+    assert all(weights[:, row, row + 5 :].max(initial=0) == 0 for row in range(8))
 
 
 def test_probability_rank_entropy_and_alternatives_are_the_models(
@@ -97,14 +94,14 @@ def test_each_token_says_how_much_it_looked_at_each_passage(
 ) -> None:
     prompt, answer = answered
     spans = passage_tokens(tiny_engine, prompt)
-    everything = token_details(tiny_engine, prompt, answer, [(1, 0, len(prompt))])
-    for detail, whole in zip(
-        token_details(tiny_engine, prompt, answer, spans), everything, strict=True
-    ):
-        shares = dict(detail.attention)
-        assert list(shares) == [1, 2, 3]
-        assert 0 < sum(shares.values()) < whole.attention[0][1] <= 1 + 1e-5
-    assert math.isclose(everything[0].attention[0][1], 1, abs_tol=1e-5)
+    everything = [(0, 0, len(prompt)), *spans, (4, 5, 5)]
+    details = token_details(tiny_engine, prompt, answer, everything)
+    assert math.isclose(details[0].attention[0][1], 1, abs_tol=1e-5)
+    for detail in details:
+        whole, *shares, nothing = [share for _, share in detail.attention]
+        assert [number for number, _ in detail.attention] == [0, 1, 2, 3, 4]
+        assert all(0 < share <= whole <= 1 + 1e-5 for share in shares)
+        assert nothing == 0
 
 
 def test_passages_are_found_in_the_prompt(tiny_engine: Engine) -> None:
