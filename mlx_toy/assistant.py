@@ -19,6 +19,7 @@ from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_ans
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
+from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
@@ -163,15 +164,14 @@ class Assistant:
         self,
         workspace: str | None,
         messages: Sequence[Message],
-        sampling: Sampling | None = None,
+        options: AnswerOptions | None = None,
     ) -> Iterator[Update]:
         """Answer the last message, from the documents of the workspace if it has any.
 
         Args:
             workspace: whose documents; None for a plain chat.
             messages: the conversation; the last one is the user's.
-            sampling: how to choose tokens of a plain chat; the settings' if None. An answer from
-                documents always takes the likeliest.
+            options: how to answer; as the settings say if None.
 
         Yields:
             The reply so far, after every token; the last one has `done`.
@@ -181,10 +181,11 @@ class Assistant:
         """
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
+        options = options or self.options()
         if workspace is not None and self.documents(workspace):
-            yield from self._reply_from_documents(workspace, question)
+            yield from self._reply_from_documents(workspace, question, options)
         else:
-            yield from self._chat(messages, sampling or self.sampling())
+            yield from self._chat(messages, options)
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -223,8 +224,10 @@ class Assistant:
         generation = engine.generate([*bos, *ids], sampling)
         yield from stream(generation)
 
-    def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
-        hits = self.search(workspace, question, self.settings.passages)
+    def _reply_from_documents(
+        self, workspace: str, question: str, options: AnswerOptions
+    ) -> Iterator[Update]:
+        hits = self.search(workspace, question, options.passages)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
@@ -251,20 +254,26 @@ class Assistant:
                 answer = conclude(question_plan, passages, update.text, tokens)
             yield update, answer
 
-    def _chat(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Update]:
-        length = self.engine.context_length
+    def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
+        length, sampling = self.engine.context_length, options.sampling()
         room = length - min(sampling.max_tokens, length // 3)
+        told: list[Message] = []
+        if options.system_prompt.strip():
+            told = [{"role": "system", "content": clean(options.system_prompt).strip()}]
         # The oldest questions leave first, each with its answer. A conversation may be long, so the
         # first question that can stay is found by bisection.
         asked = [i for i, message in enumerate(messages) if message["role"] == "user"] or [0]
         first = bisect_left(
-            asked, True, key=lambda i: len(self.engine.render(messages[i:])) <= room
+            asked, True, key=lambda i: len(self.engine.render([*told, *messages[i:]])) <= room
         )
         dropped = asked[min(first, len(asked) - 1)] if first else 0
-        prompt = self.engine.render(messages[dropped:])
+        prompt = self.engine.render([*told, *messages[dropped:]])
         yield from stream(self.engine.generate(prompt, sampling), dropped)
+
+    def options(self, seed: int | None = None) -> AnswerOptions:
+        """How the settings say that a message is answered."""
+        return AnswerOptions.of(self.settings, seed)
 
     def sampling(self, seed: int | None = None) -> Sampling:
         """How the settings say that tokens are chosen."""
-        s = self.settings
-        return Sampling(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_tokens, seed)
+        return self.options(seed).sampling()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from test_foreign import qwen_dir  # noqa: F401  (a fixture)
 from mlx_toy.assistant import MAX_MESSAGE, NOTHING_NEAR, Assistant, Update
 from mlx_toy.chat import NOT_IN_PASSAGES, Message
 from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
 from mlx_toy.sampling import Sampling
 from mlx_toy.settings import Settings
 
 FAR = "Which enzyme splits lactose in milk?"
-SHORT = Sampling(max_tokens=8, seed=1)
+SHORT = AnswerOptions(max_tokens=8, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +165,7 @@ def test_a_message_that_alone_fills_the_context_is_refused(assistant: Assistant,
 def test_broken_characters_do_no_harm(assistant: Assistant, foreign: Assistant) -> None:
     for one in (assistant, foreign):
         assert list(one.reply(None, [user("a \ud800 b")], SHORT))[-1].done
-        assert list(one.complete("a \ud800 b", SHORT))[-1].done
+        assert list(one.complete("a \ud800 b", SHORT.sampling()))[-1].done
 
 
 def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) -> None:
@@ -184,10 +186,35 @@ def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) 
     assert len(assistant.engine.render(messages[last.dropped - 2 :])) > room
 
 
+def test_a_system_prompt_stands_before_what_is_left_of_the_conversation(
+    assistant: Assistant,
+) -> None:
+    told = replace(SHORT, system_prompt="Speak like a sailor.")
+    system: Message = {"role": "system", "content": "Speak like a sailor."}
+    many: list[Message] = []
+    for number in range(30):
+        many += [user(f"Question {number}?"), {"role": "assistant", "content": "Aye."}]
+    for messages in ([user("Hello.")], [*many, user("Hello.")]):
+        last = list(assistant.reply(None, messages, told))[-1]
+        prompt = assistant.engine.render([system, *messages[last.dropped :]])
+        assert last.stats is not None and last.stats.prompt_tokens == len(prompt)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"passages": 0}, {"passages": 11}, {"system_prompt": "x" * 1_001}, {"top_p": 0.0}],
+)
+def test_options_outside_their_range_are_refused(value: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(value)).replace("_", "[_ ]")):
+        replace(SHORT, **value)
+
+
 def test_a_text_is_continued(assistant: Assistant) -> None:
-    last = updates_of(assistant.complete("Once upon a time", SHORT))[-1]
+    last = updates_of(assistant.complete("Once upon a time", SHORT.sampling()))[-1]
     assert last.text and last.stats is not None and last.stats.tokens <= 8
-    assert list(assistant.complete("word " * 50_000, SHORT))[-1].done  # its end is what counts
+    assert list(assistant.complete("word " * 50_000, SHORT.sampling()))[
+        -1
+    ].done  # its end is what counts
     with pytest.raises(UserError, match="leaves no room"):
         next(assistant.complete("Once", Sampling(max_tokens=2000)))
 
