@@ -1,8 +1,8 @@
 """One question, from retrieval to the streamed answer with its sources.
 
 The app and the command line use this and nothing below it. Reading order of a question: `reply` →
-the library's search → `grounding.plan` → the engine → `grounding.conclude`. Without documents it is
-a plain chat.
+`followup.standalone_query` → the library's search → `grounding.plan` → the engine →
+`grounding.conclude`. Without documents, and for small talk, it is a plain chat.
 """
 
 from bisect import bisect_left
@@ -15,6 +15,7 @@ from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
+from mlx_toy.followup import standalone_query
 from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
@@ -24,6 +25,7 @@ from mlx_toy.parts import Parts
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
+from mlx_toy.small_talk import is_small_talk
 
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
@@ -168,6 +170,9 @@ class Assistant:
     ) -> Iterator[Update]:
         """Answer the last message, from the documents of the workspace if it has any.
 
+        A question to documents is looked up together with what it leans on in the conversation. In
+        a plain chat the oldest turns leave when the context is full.
+
         Args:
             workspace: whose documents; None for a plain chat.
             messages: the conversation; the last one is the user's.
@@ -182,10 +187,12 @@ class Assistant:
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
         options = options or self.options()
-        if workspace is not None and self.documents(workspace):
-            yield from self._reply_from_documents(workspace, question, options)
-        else:
+        if workspace is None or is_small_talk(question) or not self.documents(workspace):
             yield from self._chat(messages, options)
+            return
+        query = standalone_query(messages).strip()
+        for update in self._reply_from_documents(workspace, question, query, options):
+            yield update if query == question else replace(update, query=query)
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -225,9 +232,9 @@ class Assistant:
         yield from stream(generation)
 
     def _reply_from_documents(
-        self, workspace: str, question: str, options: AnswerOptions
+        self, workspace: str, question: str, query: str, options: AnswerOptions
     ) -> Iterator[Update]:
-        hits = self.search(workspace, question, options.passages)
+        hits = self.search(workspace, query, options.passages)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:

@@ -55,6 +55,7 @@ class Update:
         stats: figures of the generation; None if the model was not asked.
         dropped: turns at the start of the conversation that no longer fit.
         trace: the tokens behind the text; None if the model was not asked.
+        query: what was looked up, where that is not just the question.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Update:
     stats: Stats | None = None
     dropped: int = 0
     trace: Trace | None = None
+    query: str | None = None
 
 
 def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:

@@ -38,11 +38,12 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
             status = gr.HTML(_status_html(loading.status()), elem_id="status", padding=False)
         with gr.Tabs():
             with gr.Tab("Chat"):
-                chat = ChatTab(loading, visitors, stops, secret)
+                chat = ChatTab(loading, settings, visitors, stops, secret)
             with gr.Tab("Complete"):
                 CompleteTab(loading, settings, stops)
             with gr.Tab("About"):
                 gr.HTML(about_html(settings), padding=False)
+        chat.connect(page)
         clock = gr.Timer(POLL_S)
 
         def arrive(kept: Any) -> tuple[Any, ...]:

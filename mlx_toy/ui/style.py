@@ -5,6 +5,8 @@ Only Gradio's own colour variables are used, so that light and dark both follow.
 
 import gradio as gr
 
+from mlx_toy.ui.chat_style import CHAT_CSS
+
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 
@@ -20,7 +22,9 @@ def theme() -> gr.themes.Base:
     )
 
 
-CSS = """
+CSS = (
+    CHAT_CSS
+    + """
 .gradio-container { max-width: 88rem !important; width: 100%; margin: 0 auto !important; }
 .html-container { padding: 0 !important; }
 #header { align-items: center; gap: 0.25rem 1.5rem; }
@@ -166,3 +170,4 @@ mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1
 .about summary { cursor: pointer; margin-top: 1rem; font-weight: 600; }
 .about pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.85em; }
 """
+)
