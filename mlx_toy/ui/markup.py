@@ -21,6 +21,11 @@ def as_text(text: str) -> str:
     return html.escape(_CONTROLS.sub("", text), quote=False)
 
 
+def as_attribute(text: str) -> str:
+    """The same for use between the double quotes of an attribute."""
+    return html.escape(_CONTROLS.sub("", text))
+
+
 def from_text(shown: str) -> str:
     """The text that `as_text` made HTML of."""
     return html.unescape(shown)
