@@ -6,25 +6,28 @@ a plain chat.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mlx_toy.chat import Message
-from mlx_toy.documents import Document, Limits, read_document, read_text
+from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.grounding import ANSWER_TOKENS, Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.hits import select_hits
+from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.parts import Parts
-from mlx_toy.passages import split_passages
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
 
-__all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "Source", "Update"]
+__all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
+__all__ += ["Source", "Update"]
 
+CANDIDATES = 2  # passages looked at for each that is put before the model
 NOTHING_NEAR = "Nothing in your documents is near this question."
 
 
@@ -86,20 +89,32 @@ class Assistant:
     # --- documents --------------------------------------------------------------------------------
 
     def add_document(
-        self, workspace: str, path: str | Path, name: str | None = None
+        self,
+        workspace: str,
+        path: str | Path,
+        name: str | None = None,
+        *,
+        replace: bool = False,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> StoredDocument:
-        """Read a file and store its passages.
+        """Read a file and store its passages, all of them or none.
 
         Args:
             workspace: whose library.
             path: of the file.
             name: to show, if not the file's own.
+            replace: whether it takes the place of documents of the same name; else it is added
+                beside them, and `same_name` of the result has their ids.
+            progress: told how far it is, in this thread.
+            cancelled: asked several times a second whether to stop.
 
         Raises:
+            IngestCancelled: it was stopped.
             UserError: the file cannot be read, or holds no text.
         """
-        limits = Limits(max_bytes=self.settings.max_file_mb << 20)
-        return self._store(workspace, read_document(path, name, limits))
+        ingest = self._ingest(progress, cancelled)
+        return ingest.add_file(workspace, read_file(path, name, ingest.limits), replace)
 
     def add_text(self, workspace: str, text: str, name: str = "Pasted text") -> StoredDocument:
         """Store the passages of a text that was pasted or piped in.
@@ -107,12 +122,24 @@ class Assistant:
         Raises:
             UserError: it is blank or too long.
         """
-        return self._store(workspace, read_text(text, name))
+        return self._ingest().add_text(workspace, text, name)
 
-    def _store(self, workspace: str, document: Document) -> StoredDocument:
-        passages = split_passages(document, self._parts.count_tokens)
-        texts = [f"{p.heading}\n{p.text}" if p.heading else p.text for p in passages]
-        return self.library.add(workspace, document, passages, self.embedder.embed_passages(texts))
+    def _ingest(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Ingest:
+        limits = Limits(max_bytes=self.settings.max_file_mb << 20)
+        parts = self._parts
+        return Ingest(
+            parts.library, parts.embedder, parts.count_tokens, limits, progress, cancelled
+        )
+
+    def document_text(self, workspace: str, document_id: str) -> str:
+        """All text of a document; the offsets of hits are offsets into it.
+
+        Raises:
+            UserError: it is not in the library.
+        """
+        return self.library.document_text(workspace, document_id)
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace."""
@@ -198,7 +225,7 @@ class Assistant:
         yield from stream(generation)
 
     def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
-        hits = self.search(workspace, question, self.settings.passages)
+        hits = self._find(workspace, question, self.settings.passages)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
@@ -211,6 +238,13 @@ class Assistant:
                 continue
             located = with_quote(sources, answer)
             yield Update(answer.answer, located, True, answer.abstained, update.stats)
+
+    def _find(self, workspace: str, question: str, limit: int) -> list[Hit]:
+        """The passages that go before the model: different ones, and as many as it has room for."""
+        found = self.search(workspace, question, CANDIDATES * limit)
+        asked = len(self.engine.render([{"role": "user", "content": question}]))
+        room = self.engine.context_length - asked - ANSWER_TOKENS
+        return select_hits(found, limit, room, self._parts.count_tokens)
 
     def _answer(
         self, question: str, passages: Sequence[str]
