@@ -7,6 +7,7 @@ import gradio as gr
 from mlx_toy.settings import Settings, on_space
 from mlx_toy.ui.chat_tab import ChatTab
 from mlx_toy.ui.complete_tab import CompleteTab
+from mlx_toy.ui.documents_tab import DocumentsTab
 from mlx_toy.ui.events import PRIVATE
 from mlx_toy.ui.learned_tab import LearnedTab
 from mlx_toy.ui.loading import Loading, Status
@@ -41,7 +42,10 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
             with gr.Tab("Chat"):
                 chat = ChatTab(loading, visitors, stops, secret)
             with gr.Tab("Complete"):
-                CompleteTab(loading, settings, stops)
+                CompleteTab(loading, settings, Stops())
+            with gr.Tab("Documents"):
+                refresh = chat.refresh
+                DocumentsTab(loading, visitors, Stops(), secret, chat.documents, refresh)
             with gr.Tab("Tokenizer") as tokenizer:
                 TokenizerTab(loading, tokenizer)
             with gr.Tab("How it learned"):

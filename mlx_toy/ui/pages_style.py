@@ -94,6 +94,39 @@ PAGES_CSS = """
   max-height: 9rem; overflow-y: auto;
 }
 
+#library { gap: 2rem; }
+#adders, #library-list { gap: 0.5rem; }
+#library-list { max-height: 26rem; overflow-y: auto; }
+#items .item {
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
+  background: var(--block-background-fill); padding: 0.45rem 0.75rem; margin-top: 0.35rem;
+}
+#items .name { font-weight: 600; overflow-wrap: anywhere; }
+#items .line { overflow-wrap: anywhere; }
+#items .waiting { color: var(--body-text-color-subdued); }
+#items .failed { border-left: 3px solid #dc2626; }
+#items .added { border-left: 3px solid #16a34a; }
+#items .stopped { border-left: 3px solid #f59e0b; }
+#items .track { margin-top: 0.35rem; height: 0.35rem; overflow: hidden; }
+.track .unknown { width: 30%; animation: slide 1.4s ease-in-out infinite alternate; }
+@keyframes slide { to { margin-left: 70%; } }
+#summary p { font-weight: 600; margin: 0; }
+#older {
+  border-left: 3px solid var(--primary-500); padding-left: 0.75rem; gap: 0.5rem;
+}
+.usage p { margin: 0 0 0.25rem; color: var(--body-text-color-subdued); font-size: 0.9em; }
+.usage .track { height: 0.35rem; }
+.usage.full .track span { background: #dc2626; }
+.document-row .size { display: block; }
+#library-search { margin-top: 1rem; gap: 0.75rem; }
+#library-search h2 { font-size: 1.1rem; margin: 0; }
+#search-row { align-items: stretch; }
+.found .why {
+  display: flex; flex-wrap: wrap; gap: 0.1rem 1.25rem; margin-top: 0.4rem; font-size: 0.8rem;
+  color: var(--body-text-color-subdued);
+}
+.found .why b { color: var(--body-text-color); }
+
 @media (max-width: 40rem) {
   .curves .axes text { font-size: 17px; }
   .bar-row { grid-template-columns: 1fr 3rem; gap: 0 0.75rem; }
