@@ -7,6 +7,7 @@ a plain chat.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
@@ -246,10 +247,10 @@ class Assistant:
         passages = [hit.text for hit in hits]
         for update, answer in self._answer(question, passages):
             if answer is None:
-                yield Update(update.text, sources, stats=update.stats)
+                yield replace(update, sources=sources)
                 continue
-            located = with_quote(sources, answer)
-            yield Update(answer.answer, located, True, answer.abstained, update.stats)
+            located, abstained = with_quote(sources, answer), answer.abstained
+            yield replace(update, text=answer.answer, sources=located, abstained=abstained)
 
     def _find(self, workspace: str, question: str, limit: int) -> list[Hit]:
         """The passages that go before the model: different ones, and as many as it has room for."""
@@ -264,13 +265,12 @@ class Assistant:
         """Stream an answer; the last item carries where it stands."""
         question_plan = plan(self.engine, question, passages)
         generation = start_answer(self.engine, question_plan)
-        text, tokens = "", []
-        for chunk in generation:
-            text += chunk.text
-            tokens.append(chunk.token)
-            yield Update(text, stats=generation.stats), None
-        answer = conclude(question_plan, passages, text, tokens)
-        yield Update(text, done=True, stats=generation.stats), answer
+        for update in stream(generation):
+            answer = None
+            if update.done and update.trace:
+                tokens = update.trace.answer_ids
+                answer = conclude(question_plan, passages, update.text, tokens)
+            yield update, answer
 
     def _chat(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Update]:
         length = self.engine.context_length
