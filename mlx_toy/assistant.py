@@ -23,6 +23,7 @@ from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
+from mlx_toy.quota import Quota
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
@@ -86,6 +87,11 @@ class Assistant:
         chosen = self.settings.threshold
         return self.embedder.default_threshold if chosen is None else chosen
 
+    @property
+    def quota(self) -> Quota:
+        """The most that a workspace may hold."""
+        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+
     def close(self) -> None:
         """Stop the engines and close the library."""
         self._parts.close()
@@ -134,7 +140,13 @@ class Assistant:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
         return Ingest(
-            parts.library, parts.embedder, parts.count_tokens, limits, progress, cancelled
+            parts.library,
+            parts.embedder,
+            parts.count_tokens,
+            limits,
+            progress,
+            cancelled,
+            self.quota,
         )
 
     def document_text(self, workspace: str, document_id: str) -> str:
