@@ -7,6 +7,7 @@ a plain chat.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
@@ -14,13 +15,13 @@ from mlx_toy.documents import Document, Limits, read_document, read_text
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.grounding import Answer, Plan, answer_question, conclude, plan, start_answer
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
 from mlx_toy.passages import split_passages
-from mlx_toy.replies import Source, Update, stream, with_quote
+from mlx_toy.replies import Source, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
 
@@ -207,26 +208,37 @@ class Assistant:
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
-        passages = [hit.text for hit in hits]
-        for update, answer in self._answer(question, passages):
+        question_plan = plan(
+            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+        )
+        for update, answer in self._answer(question_plan):
             if answer is None:
-                yield Update(update.text, sources, stats=update.stats)
+                yield replace(update, sources=sources)
                 continue
-            located = with_quote(sources, answer)
-            yield Update(answer.answer, located, True, answer.abstained, update.stats)
+            confirm(self.library, workspace, sources, answer)
+            yield replace(
+                update,
+                text=answer.answer,
+                sources=with_quotes(sources, answer),
+                abstained=answer.abstained,
+                segments=answer.segments,
+                confidence=answer.confidence,
+            )
 
-    def _answer(
-        self, question: str, passages: Sequence[str]
-    ) -> Iterator[tuple[Update, Answer | None]]:
-        """Stream an answer; the last item carries where it stands."""
-        question_plan = plan(self.engine, question, passages)
+    def _answer(self, question_plan: Plan) -> Iterator[tuple[Update, Answer | None]]:
+        """Stream an answer; the last item carries what it is worth."""
+        if question_plan.refused is not None:
+            yield Update("", done=True), question_plan.refused
+            return
         generation = start_answer(self.engine, question_plan)
-        text, tokens = "", []
+        text, chunks = "", []
         for chunk in generation:
             text += chunk.text
-            tokens.append(chunk.token)
-            yield Update(text, stats=generation.stats), None
-        answer = conclude(question_plan, passages, text, tokens)
+            chunks.append(chunk)
+            # What may yet turn out to be no answer is not shown before it is one.
+            shown = "" if question_plan.may_be_withheld else text
+            yield Update(shown, stats=generation.stats), None
+        answer = conclude(self.engine, question_plan, chunks)
         yield Update(text, done=True, stats=generation.stats), answer
 
     def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
