@@ -62,12 +62,30 @@ def test_lineage_names_every_stage(exported, tmp_path, tiny_tokenizer):
 
 
 def test_card_names_sources_licences_and_figures(exported):
-    figures = {"squad_dev_public.f1": 12.345, "bits_per_byte.stories_public": 1.5}
+    name = "squad_dev_public.f1"
+    details = {name: {"n": 1234, "of": "questions", "how": "asked", "standard_error": 1.5}}
+    figures = {name: 12.345, "bits_per_byte.stories_public": 0.7, "details": details}
+    figures["baselines"] = {"first sentence": {name: 10.5}}
     (exported / "report.json").write_text(json.dumps(figures))
     card = write_card(exported, chat=True).read_text()
     assert "A. Writer" in card and "CC-BY-SA-4.0" in card
-    assert "12.3" in card and "1.500" in card
+    assert "12.3 ± 1.5 % | 1,234 | at least 55 % | no" in card
+    assert "0.700 |  | at most 0.75 | yes" in card
+    assert "first sentence" in card and "10.5 %" in card
+    assert "not measured" in card
     assert card.startswith("---\nlanguage: en\nlicense: cc-by-sa-4.0")
+    assert "kWh" in card and "Assumed, not measured" in card
+
+
+def test_card_of_a_base_model_leaves_out_what_only_the_chat_model_read(exported):
+    lineage = json.loads((exported / "lineage.json").read_text())
+    lineage["sources"]["book"]["licence"] = "CC0-1.0"
+    (exported / "lineage.json").write_text(json.dumps(lineage))
+    base = write_card(exported, chat=False).read_text()
+    assert "license: apache-2.0" in base and "| talk |" not in base and "finetune |" in base
+    assert "Not measured yet." in base
+    chat = write_card(exported, chat=True).read_text()
+    assert "license: cc-by-sa-4.0" in chat and "talk (CC-BY-SA-4.0)" in chat
 
 
 def test_card_of_a_foreign_directory_is_refused(tmp_path):

@@ -32,6 +32,7 @@ from train.evaluation import (
     memory,
     questions,
     replies,
+    report_card,
     text,
 )
 from train.evaluation.figure import Figure
@@ -85,7 +86,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure what is asked for and missing, then write the report card and the figures."""
     from corpus.catalog import data_directory
-    from train.evaluation import report_card  # matplotlib takes a second, for every command
 
     data = data_directory(options.data)
     path, name = locate(options.model)

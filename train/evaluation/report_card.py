@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.evaluation import pictures
 from train.evaluation.grammar import ACCURACY
 from train.evaluation.measures import MEASURES, Measure
 from train.evaluation.memory import HELD_OUT
@@ -21,6 +20,8 @@ def write(out: Path, model: Path, report: Mapping[str, Any]) -> Path:
         model: its directory, which may tell how it learned and how it abstains.
         report: the content of `report.json`.
     """
+    from train.evaluation import pictures  # matplotlib takes a second, and the card needs none
+
     drawn = pictures.draw(out, model, report)
     path = out / FILE
     partial = out / (FILE + ".partial")
@@ -54,26 +55,30 @@ def card(report: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(report: Mapping[str, Any]) -> str:
-    """What was measured against what was aimed at."""
+def table(report: Mapping[str, Any], missing: bool = True) -> str:
+    """What was measured against what was aimed at.
+
+    Args:
+        report: the content of `report.json`.
+        missing: whether figures that were not measured are named too.
+    """
     rows = ["| | measured | n | target | reached |", "|---|---:|---:|---:|---|"]
     for measure in MEASURES:
-        if measure.name not in report:
-            rows.append(f"| {measure.label} | not measured | | {measure.aim()} | |")
-            continue
-        details = report.get("details", {}).get(measure.name, {})
-        value = report[measure.name]
-        rows.append(
-            f"| {measure.label} | {measure.with_error(report)} | {details.get('n', ''):,} "
-            f"| {measure.aim()} | {_MET[measure.met(value)]} |"
-        )
+        name, aim = measure.name, measure.aim()
+        if name in report:
+            count = report.get("details", {}).get(name, {}).get("n")
+            items = "" if count is None else f"{count:,}"
+            shown, reached = measure.with_error(report), _MET[measure.met(report[name])]
+            rows.append(f"| {measure.label} | {shown} | {items} | {aim} | {reached} |")
+        elif missing:
+            rows.append(f"| {measure.label} | not measured | | {aim} | |")
     return "\n".join(rows)
 
 
 def beside_others(report: Mapping[str, Any]) -> str:
     """One row a model or baseline; a column for each measure that two of them have."""
     models = {
-        f"**{report['model']['name']}**": report,
+        f"**{report.get('model', {}).get('name', 'this model')}**": report,
         **report.get("peers", {}),
         **report.get("baselines", {}),
     }
