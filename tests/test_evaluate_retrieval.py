@@ -10,6 +10,7 @@ import pytest
 from library_fixtures import DIMENSIONS, embed
 
 from train.__main__ import main
+from train.evaluate_retrieval import open_embedder
 from train.retrieval_metrics import Bm25, figures, rank_of_right
 from train.retrieval_rows import CachedEmbedder, best, in_app, in_memory
 from train.retrieval_sets import (
@@ -141,10 +142,11 @@ def test_sets_together_keep_their_right_passages(data):
 
 def test_cached_vectors_survive_and_are_not_made_again(tmp_path):
     made = Letters()
-    first = CachedEmbedder(made, tmp_path).embed_passages(["an owl", "a fox", "an owl"])
+    texts = ["an owl", "a fox", "an owl"]
+    first = CachedEmbedder(made, "made", directory=tmp_path).embed_passages(texts)
     assert sorted(made.asked) == ["a fox", "an owl"]
-    again = CachedEmbedder(made, tmp_path)
-    assert np.array_equal(again.embed_passages(["an owl", "a fox", "an owl"]), first)
+    again = CachedEmbedder(made, "made", directory=tmp_path)
+    assert np.array_equal(again.embed_passages(texts), first)
     assert len(made.asked) == 2
     again.embed_queries(["an owl"])  # a question is not a passage
     assert len(made.asked) == 3
@@ -154,19 +156,18 @@ def test_cached_vectors_survive_and_are_not_made_again(tmp_path):
 def test_every_way_to_rank_finds_the_passage_that_is_repeated():
     texts = ["Foxes hunt hens at dusk.", "Owls hoot in oaks.", "Rust eats iron."]
     chosen = QuestionSet("made", [join("made", texts)], [Question(texts[1], frozenset([1]))])
-    rows = dict(in_memory(chosen, {"letters": Letters()}))
+    rows = dict(in_memory(chosen, [CachedEmbedder(Letters(), "letters")]))
     assert len(rows) == 5
     assert {name: rank(texts[1])[0] for name, rank in rows.items()} == dict.fromkeys(rows, 1)
 
 
-def test_app_is_searched_passage_by_passage(data):
-    from mlx_toy.embedder import load_embedder
-
+def test_app_is_searched_passage_by_passage():
     chosen = from_questions("made", QUESTIONS)
-    with in_app(chosen, load_embedder(None), "") as (_, rank):
-        found = rank("An owl calls.")
-        assert found[0] == 2
-        assert sorted(found) == [0, 1, 2]  # each once
+    with in_app(chosen, open_embedder("")) as (_, rankers):
+        for rank in rankers.values():
+            found = rank("An owl calls.")
+            assert found[0] == 2
+            assert sorted(found) == [0, 1, 2]  # each once
 
 
 def test_command_prints_a_table_for_each_set_and_writes_its_figures(data, tmp_path, capsys):

@@ -10,12 +10,12 @@ With `--together` all passages are one library, with 5,000 others that answer no
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpus.catalog import data_directory
-from mlx_toy.embedder import Embedder, load_embedder
+from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train import retrieval_sets
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     if options.together:
         sets = retrieval_sets.together(sets, retrieval_sets.distractors(data, split, DISTRACTORS))
     paths = dict.fromkeys(options.embedder or [""])
-    embedders = {path: CachedEmbedder(load_embedder(path or None), options.work) for path in paths}
+    embedders = [open_embedder(path, options.work) for path in paths]
     found = {}
     for chosen in (each.sample(options.questions) for each in sets):
         found[chosen.name] = describe(chosen, measure(chosen, embedders))
@@ -73,19 +73,17 @@ def run(options: argparse.Namespace) -> None:
         write_report(found, options.out)
 
 
-def measure(chosen: QuestionSet, embedders: dict[str, Embedder], app: bool = True) -> Figures:
-    """Figures of every way to rank, by its name.
+def open_embedder(path: str, work: Path | None = None, name: str = "") -> CachedEmbedder:
+    """Load an embedder, called by the last part of its path if not by another name."""
+    return CachedEmbedder(load_embedder(path or None), name or Path(path).name or OURS, path, work)
 
-    Args:
-        chosen: the questions, all of them asked, and their library.
-        embedders: by directory or name, "" for the bundled one.
-        app: whether the app's search is measured too.
-    """
-    named = {title(path): embedder for path, embedder in embedders.items()}
-    found = {name: ask(chosen, rank) for name, rank in in_memory(chosen, named)}
-    for path, embedder in embedders.items() if app else ():
-        with in_app(chosen, embedder, path) as (_, rank):
-            found[f"{title(path)}, the app's search"] = ask(chosen, rank)
+
+def measure(chosen: QuestionSet, embedders: Sequence[CachedEmbedder]) -> Figures:
+    """Figures of every way to rank, by its name; all questions of the set are asked."""
+    found = {name: ask(chosen, rank) for name, rank in in_memory(chosen, embedders)}
+    for embedder in embedders:
+        with in_app(chosen, embedder) as (_, rankers):
+            found |= {name: ask(chosen, rank) for name, rank in rankers.items()}
     return found
 
 
@@ -117,11 +115,6 @@ def to_table(name: str, found: dict[str, Any]) -> str:
         ]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def title(path: str) -> str:
-    """How a table calls an embedder: the last part of its directory or name."""
-    return Path(path).name or OURS
 
 
 def count_tokens() -> Callable[[str], int]:

@@ -19,7 +19,8 @@ import numpy as np
 from mlx_toy.assistant import Assistant
 from mlx_toy.embedder import Embedder
 from mlx_toy.fusion import Fusion, fuse
-from mlx_toy.library import CANDIDATES
+from mlx_toy.library import CANDIDATES, Library
+from mlx_toy.rows import Hit
 from mlx_toy.settings import Settings
 from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K, Bm25
 from train.retrieval_sets import QuestionSet
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlx_toy.assistant import Assistant
 
 DEPTH = 50  # a passage that is not among so many counts as not found
-SAVE_EVERY = 512  # new vectors
+SAVE_EVERY = 256  # new vectors
 WORKSPACE = "benchmark"
 
 Ranker = Callable[[str], Sequence[int]]  # a question -> numbers of passages, best first
@@ -39,10 +40,15 @@ class CachedEmbedder:
 
     Args:
         embedder: that is asked for what is not known.
+        name: for tables.
+        path: its directory or name on the hub, "" for the bundled one.
         directory: of the files, one for an embedder; None keeps vectors in memory alone.
     """
 
-    def __init__(self, embedder: Embedder, directory: Path | None = None) -> None:
+    def __init__(
+        self, embedder: Embedder, name: str, path: str = "", directory: Path | None = None
+    ) -> None:
+        self.name, self.path = name, path
         self.dimensions, self.fingerprint = embedder.dimensions, embedder.fingerprint
         self.default_threshold = embedder.default_threshold
         self._embedder = embedder
@@ -82,7 +88,9 @@ class CachedEmbedder:
         partial.replace(file)
 
 
-def in_memory(chosen: QuestionSet, embedders: dict[str, Embedder]) -> Iterator[tuple[str, Ranker]]:
+def in_memory(
+    chosen: QuestionSet, embedders: Sequence[CachedEmbedder]
+) -> Iterator[tuple[str, Ranker]]:
     """BM25, and for each embedder its vectors alone and fused with BM25, as (name, ranker)."""
     index = Bm25(chosen.texts)
 
@@ -91,11 +99,11 @@ def in_memory(chosen: QuestionSet, embedders: dict[str, Embedder]) -> Iterator[t
         return index.scores(question)
 
     yield "BM25", lambda question: best(by_words(question))
-    for name, embedder in embedders.items():
+    for embedder in embedders:
         vectors = embedder.embed_passages(chosen.texts)
         asked = [question.text for question in chosen.questions]
         queries = dict(zip(asked, embedder.embed_queries(asked), strict=True))
-        yield from _rankers_of(name, vectors, queries, by_words)
+        yield from _rankers_of(embedder.name, vectors, queries, by_words)
 
 
 def _rankers_of(
@@ -134,45 +142,68 @@ def best(scores: np.ndarray, count: int = DEPTH) -> list[int]:
 
 @contextmanager
 def in_app(
-    chosen: QuestionSet, embedder: Embedder, path: str
-) -> Iterator[tuple["Assistant", Ranker]]:
-    """The app with the passages of a set in a new library, and its search as a ranker.
+    chosen: QuestionSet, embedder: CachedEmbedder
+) -> Iterator[tuple["Assistant", dict[str, Ranker]]]:
+    """The app with the passages of a set in a new library, and its search, by name.
 
     Args:
         chosen: whose passages; they are stored as they are, not cut again.
-        embedder: makes the vectors.
-        path: the same embedder's directory or name, "" for the bundled one.
+        embedder: makes the vectors of the passages; the app loads the same one for questions.
+
+    Yields:
+        The app, and two rankers: LanceDB's two indexes fused, and the app's search, with all that
+        it does after that.
     """
     from mlx_toy.assistant import Assistant
 
     with tempfile.TemporaryDirectory() as directory:
-        assistant = Assistant(Settings(embedder=path, library=directory))
+        assistant = Assistant(Settings(embedder=embedder.path, library=directory))
+        fused = Library(directory, embedder.fingerprint, embedder.dimensions)
         try:
-            yield assistant, _searcher(assistant, chosen, embedder)
+            places = _fill(assistant.library, chosen, embedder)
+
+            def by_library(question: str) -> list[Hit]:
+                return fused.search(
+                    WORKSPACE, question, embedder.embed_queries([question])[0], DEPTH
+                )
+
+            def by_app(question: str) -> list[Hit]:
+                return assistant.search(WORKSPACE, question, DEPTH)
+
+            yield (
+                assistant,
+                {
+                    f"{embedder.name}, LanceDB": lambda q: _numbers(by_library(q), places),
+                    f"{embedder.name}, the app's search": lambda q: _numbers(by_app(q), places),
+                },
+            )
         finally:
             assistant.close()
 
 
-def _searcher(assistant: "Assistant", chosen: QuestionSet, embedder: Embedder) -> Ranker:
-    """Fill the library; the function then says which passages each hit of a search covers."""
-    places: dict[str, tuple[int, list[int], list[int]]] = {}  # first number, starts, ends
+Places = dict[str, tuple[int, list[int], list[int]]]  # first number, starts, ends; by document
+
+
+def _fill(library: Library, chosen: QuestionSet, embedder: CachedEmbedder) -> Places:
+    """Store the passages of a set; returns where those of each document are."""
+    places: Places = {}
     vectors = embedder.embed_passages(chosen.texts)
     number = 0
     for document, passages in chosen.library:
-        if not passages:
-            continue
-        end = number + len(passages)
-        stored = assistant.library.add(WORKSPACE, document, passages, vectors[number:end])
-        starts, ends = [p.start for p in passages], [p.end for p in passages]
-        places.setdefault(stored.id, (number, starts, ends))
-        number = end
+        if passages:
+            end = number + len(passages)
+            stored = library.add(WORKSPACE, document, passages, vectors[number:end])
+            starts, ends = [p.start for p in passages], [p.end for p in passages]
+            places.setdefault(stored.id, (number, starts, ends))
+            number = end
+    return places
 
-    def rank(question: str) -> list[int]:
-        found: dict[int, None] = {}
-        for hit in assistant.search(WORKSPACE, question, DEPTH):
-            first, starts, ends = places[hit.document_id]
-            covered = range(bisect_right(ends, hit.start), bisect_left(starts, hit.end))
-            found.update(dict.fromkeys(first + place for place in covered))
-        return list(found)
 
-    return rank
+def _numbers(hits: Sequence[Hit], places: Places) -> list[int]:
+    """The passages that hits cover, in their order; one hit may be several passages merged."""
+    found: dict[int, None] = {}
+    for hit in hits:
+        first, starts, ends = places[hit.document_id]
+        covered = range(bisect_right(ends, hit.start), bisect_left(starts, hit.end))
+        found.update(dict.fromkeys(first + place for place in covered))
+    return list(found)
