@@ -116,7 +116,8 @@ def from_cut_articles(records: Sequence[dict[str, Any]], split: Split) -> Questi
 
 def measure(chosen: QuestionSet, embedder: CachedEmbedder, count: Any) -> dict[str, float]:
     """Figures of a set, and the share of questions with the answer within the budget."""
-    rank = dict(in_memory(chosen, [embedder]))[ROW]
+    rank = dict(in_memory(chosen.texts, [embedder]))[ROW]
+    embedder.embed_queries([question.text for question in chosen.questions])
     sizes = [count(text) for text in chosen.texts]
     places, within = [], 0
     for question in chosen.questions:

@@ -68,8 +68,8 @@ def quality(data: Path, work: Path, questions: int, compared: Sequence[CachedEmb
 def _measure_all(
     part: str, sets: Sequence[QuestionSet], compared: Sequence[CachedEmbedder]
 ) -> None:
-    for chosen in sets:
-        found = describe(chosen, measure(chosen, compared))
+    for chosen, rows in measure(sets, compared):
+        found = describe(chosen, rows)
         keep(part, read_results().get(part, {}) | {chosen.name: found})
         print(retrieval_report.to_table(chosen.name, found), flush=True)
 

@@ -16,12 +16,9 @@ from train.retrieval_rows import CachedEmbedder, best, in_app, in_memory
 from train.retrieval_sets import (
     DISTRACTORS_FILE,
     FILES,
-    Question,
-    QuestionSet,
     distractors,
     from_articles,
     from_questions,
-    join,
     splitter,
     take_definition,
     together,
@@ -155,8 +152,7 @@ def test_cached_vectors_survive_and_are_not_made_again(tmp_path):
 
 def test_every_way_to_rank_finds_the_passage_that_is_repeated():
     texts = ["Foxes hunt hens at dusk.", "Owls hoot in oaks.", "Rust eats iron."]
-    chosen = QuestionSet("made", [join("made", texts)], [Question(texts[1], frozenset([1]))])
-    rows = dict(in_memory(chosen, [CachedEmbedder(Letters(), "letters")]))
+    rows = dict(in_memory(texts, [CachedEmbedder(Letters(), "letters")]))
     assert len(rows) == 5
     assert {name: rank(texts[1])[0] for name, rank in rows.items()} == dict.fromkeys(rows, 1)
 

@@ -10,7 +10,9 @@ With `--together` all passages are one library, with 5,000 others that answer no
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,8 @@ def run(options: argparse.Namespace) -> None:
     paths = dict.fromkeys(options.embedder or [""])
     embedders = [open_embedder(path, options.work) for path in paths]
     found = {}
-    for chosen in (each.sample(options.questions) for each in sets):
-        found[chosen.name] = describe(chosen, measure(chosen, embedders))
+    for chosen, rows in measure([each.sample(options.questions) for each in sets], embedders):
+        found[chosen.name] = describe(chosen, rows)
         print(to_table(chosen.name, found[chosen.name]), flush=True)
     if options.out:
         from train.evaluate import write_report
@@ -78,19 +80,33 @@ def open_embedder(path: str, work: Path | None = None, name: str = "") -> Cached
     return CachedEmbedder(load_embedder(path or None), name or Path(path).name or OURS, path, work)
 
 
-def measure(chosen: QuestionSet, embedders: Sequence[CachedEmbedder]) -> Figures:
-    """Figures of every way to rank, by its name; all questions of the set are asked."""
-    found = {name: ask(chosen, rank) for name, rank in in_memory(chosen, embedders)}
-    for embedder in embedders:
-        with in_app(chosen, embedder) as (_, rankers):
-            found |= {name: ask(chosen, rank) for name, rank in rankers.items()}
-    return found
+def measure(
+    sets: Sequence[QuestionSet], embedders: Sequence[CachedEmbedder]
+) -> Iterator[tuple[QuestionSet, Figures]]:
+    """Ask all questions of the sets; yields each set with the figures of every way to rank.
+
+    Sets that share a library come one after another, and it is indexed once.
+    """
+    for _, group in groupby(sets, key=lambda chosen: id(chosen.library)):
+        with ExitStack() as stack:
+            first, *others = group
+            rankers = dict(in_memory(first.texts, embedders))
+            for embedder in embedders:
+                _, found = stack.enter_context(in_app(first, embedder))
+                rankers |= found
+            for chosen in (first, *others):
+                for embedder in embedders:
+                    embedder.embed_queries([question.text for question in chosen.questions])
+                yield chosen, ask(chosen, rankers)
 
 
-def ask(chosen: QuestionSet, rank: Ranker) -> dict[str, float]:
-    """Figures of one way to rank."""
-    places = [rank_of_right(rank(question.text), question.right) for question in chosen.questions]
-    return figures(places, chosen.cutoffs)
+def ask(chosen: QuestionSet, rankers: dict[str, Ranker]) -> Figures:
+    """Figures of each way to rank, by its name."""
+    places: dict[str, list[float]] = {name: [] for name in rankers}
+    for question in chosen.questions:
+        for name, rank in rankers.items():
+            places[name].append(rank_of_right(rank(question.text), question.right))
+    return {name: figures(found, chosen.cutoffs) for name, found in places.items()}
 
 
 def describe(chosen: QuestionSet, rows: Figures) -> dict[str, Any]:

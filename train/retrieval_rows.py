@@ -10,7 +10,7 @@ import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlx_toy.assistant import Assistant
 
 DEPTH = 50  # a passage that is not among so many counts as not found
-SAVE_EVERY = 256  # new vectors
+SAVE_EVERY = 128  # new vectors: ten seconds of a large embedder
 WORKSPACE = "benchmark"
 
 Ranker = Callable[[str], Sequence[int]]  # a question -> numbers of passages, best first
@@ -89,32 +89,22 @@ class CachedEmbedder:
 
 
 def in_memory(
-    chosen: QuestionSet, embedders: Sequence[CachedEmbedder]
+    texts: Sequence[str], embedders: Sequence[CachedEmbedder]
 ) -> Iterator[tuple[str, Ranker]]:
     """BM25, and for each embedder its vectors alone and fused with BM25, as (name, ranker)."""
-    index = Bm25(chosen.texts)
-
-    @cache
-    def by_words(question: str) -> np.ndarray:
-        return index.scores(question)
-
+    index = Bm25(texts)
+    by_words = lru_cache(maxsize=1)(index.scores)  # one question at a time goes through all rows
     yield "BM25", lambda question: best(by_words(question))
     for embedder in embedders:
-        vectors = embedder.embed_passages(chosen.texts)
-        asked = [question.text for question in chosen.questions]
-        queries = dict(zip(asked, embedder.embed_queries(asked), strict=True))
-        yield from _rankers_of(embedder.name, vectors, queries, by_words)
+        yield from _rankers_of(embedder, embedder.embed_passages(list(texts)), by_words)
 
 
 def _rankers_of(
-    name: str,
-    vectors: np.ndarray,
-    queries: dict[str, np.ndarray],
-    by_words: Callable[[str], np.ndarray],
+    embedder: CachedEmbedder, vectors: np.ndarray, by_words: Callable[[str], np.ndarray]
 ) -> Iterator[tuple[str, Ranker]]:
-    @cache
+    @lru_cache(maxsize=1)
     def cosines(question: str) -> np.ndarray:
-        return vectors @ queries[question]  # [P]
+        return vectors @ embedder.embed_queries([question])[0]  # [P]
 
     def fused(fusion: Fusion) -> Ranker:
         def rank(question: str) -> list[int]:
@@ -123,7 +113,7 @@ def _rankers_of(
 
         return rank
 
-    app = Fusion()
+    name, app = embedder.name, Fusion()
     yield f"{name}, vectors", lambda question: best(cosines(question))
     yield f"{name} + BM25, ranks", fused(Fusion(FUSION_K, 1.0, 1.0))
     yield f"{name} + BM25, ranks {app.vector_weight:g} : {app.text_weight:g}", fused(app)
