@@ -20,6 +20,8 @@ from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.parts import Parts
+from mlx_toy.rebuilding import Rebuilt, rebuild
+from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Update, stream, with_quote
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
@@ -125,13 +127,15 @@ class Assistant:
         return self._ingest().add_text(workspace, text, name)
 
     def _ingest(
-        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        library: Library | None = None,
     ) -> Ingest:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
-        return Ingest(
-            parts.library, parts.embedder, parts.count_tokens, limits, progress, cancelled
-        )
+        library = library or parts.library
+        return Ingest(library, parts.embedder, parts.count_tokens, limits, progress, cancelled)
 
     def document_text(self, workspace: str, document_id: str) -> str:
         """All text of a document; the offsets of hits are offsets into it.
@@ -140,6 +144,24 @@ class Assistant:
             UserError: it is not in the library.
         """
         return self.library.document_text(workspace, document_id)
+
+    def reembed(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> int:
+        """Embed the library anew with this embedder, whichever wrote it; see `reembedding.py`."""
+        return reembed(self.settings.library, self.embedder, progress, cancelled)
+
+    def rebuild(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> list[Rebuilt]:
+        """Repair a damaged library from the files that were kept; see `rebuilding.py`."""
+        embedder = self.embedder
+        return rebuild(
+            self.settings.library,
+            embedder.fingerprint,
+            embedder.dimensions,
+            lambda library: self._ingest(progress, cancelled, library),
+        )
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace."""

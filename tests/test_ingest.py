@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from documents_fixtures import make_pdf
-from library_fixtures import DIMENSIONS, embed
+from library_fixtures import DIMENSIONS, LetterEmbedder, embed
 
 from mlx_toy.documents import Limits, parse, read_file
 from mlx_toy.errors import UserError
@@ -13,21 +13,6 @@ from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress
 from mlx_toy.library import Library
 
 PAGES = ["The lighthouse was built in 1874.", "The ferry runs twice a week."]
-
-
-class LetterEmbedder:
-    """The toy embedder of the library's tests, which also notes what it was given."""
-
-    dimensions, fingerprint, default_threshold = DIMENSIONS, "embedder-1", 0.5
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-
-    def embed_passages(self, texts: list[str]):
-        self.batches.append(texts)
-        return embed(texts)
-
-    embed_queries = embed_passages
 
 
 @pytest.fixture
