@@ -135,7 +135,7 @@ def test_too_much_text_and_too_long_a_reading_are_refused(tmp_path):
     table = write(tmp_path / "a.csv", b"a long name,b\n" + b"1,2\n" * 500)
     assert "5,000 characters" in refusal(table, limits=Limits(max_characters=5000))
     long = make_looping_pdf(tmp_path / "a.pdf")
-    assert "longer than 1 s" in refusal(long, limits=Limits(timeout_s=1))
+    assert "too long to read" in refusal(long, limits=Limits(timeout_s=1))
 
 
 @pytest.mark.parametrize("markup", ["<div>", "<ul><li>", "<section><b>", "<span>"])
