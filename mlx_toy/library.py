@@ -14,6 +14,7 @@ import numpy as np
 
 from mlx_toy.documents import Document
 from mlx_toy.fusion import Fusion, fuse
+from mlx_toy.indexes import VECTOR_INDEX_ROWS
 from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
 from mlx_toy.originals import Original, Originals
 from mlx_toy.passages import Passage
@@ -30,7 +31,8 @@ from mlx_toy.rows import (
     make_rows,
     stored_documents,
 )
-from mlx_toy.tables import PURGE_INTERVAL_S, SEARCH_COLUMN, VECTOR_COLUMN, Tables, check_name
+from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.tables import PURGE_INTERVAL_S, Tables, check_name
 
 __all__ = ["Fusion", "Hit", "Library", "LibraryError", "Original", "OtherEmbedderError"]
 __all__ += ["StoredDocument"]
@@ -49,6 +51,8 @@ class Library:
         fusion: how the two ranked lists are weighed.
         purge_interval_s: least time between two removals of deleted text from the disk; what is
             left over is removed by `close`.
+        vector_index_rows: from so many passages on a workspace gets an index of its vectors; below
+            it every passage is compared.
 
     Raises:
         LibraryError: if it cannot be opened.
@@ -62,10 +66,13 @@ class Library:
         dimensions: int,
         fusion: Fusion | None = None,
         purge_interval_s: float = PURGE_INTERVAL_S,
+        vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
         self.dimensions = dimensions
         self._fusion = fusion or Fusion()
-        self._tables = Tables(uri, fingerprint, dimensions, COLUMNS, purge_interval_s)
+        self._tables = Tables(
+            uri, fingerprint, dimensions, COLUMNS, purge_interval_s, vector_index_rows
+        )
         self.uri = self._tables.uri
         self._originals = Originals(self.uri)
         for workspace in self._tables.names()[:1]:  # all were written by one embedder: tell it now
@@ -78,7 +85,7 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Merge files and remove deleted text from the disk."""
+        """Merge files and remove deleted text from the disk; wait for an index that is built."""
         self._tables.close()
 
     def workspaces(self) -> list[str]:
