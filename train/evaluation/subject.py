@@ -31,9 +31,9 @@ class Sizes:
     """
 
     texts: int = 200
-    pairs: int = 200
-    questions: int = 600
-    citations: int = 250
+    pairs: int = 100
+    questions: int = 500
+    citations: int = 200
     seeds: int = 3
     samples: int = 500
 
