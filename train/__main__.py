@@ -7,7 +7,8 @@
                               --run RUN/base
     python -m train finetune  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/chat --init RUN/base
-    python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
+    python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat \\
+                              --before RUN/base --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md
@@ -88,7 +89,8 @@ def _print_end(done: "Checkpoint", run: Path) -> None:
 def _export(options: argparse.Namespace) -> None:
     from train.export import export
 
-    export(options.run, options.tokenizer, options.shards, options.out, options.preset)
+    arguments = (options.run, options.tokenizer, options.shards, options.out, options.preset)
+    export(*arguments, before=options.before)
     print(f"model directory {options.out}")
 
 
@@ -170,6 +172,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--shards", **directory, help="for the list of sources")
     export.add_argument("--run", **directory, help="directory of the run")
     export.add_argument("--out", **directory, help="model directory to write")
+    export.add_argument(
+        "--before",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="runs that this one began from, oldest first, for the page that shows how it learned",
+    )
 
     from train import evaluate as evaluation
 
