@@ -5,6 +5,7 @@ SQuAD 2.0 (Rajpurkar et al. 2018, arXiv:1806.03822): some questions have no answ
 
 import random
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ _EXACT = "official SQuAD exact match of the copied span, gold passage given"
 _QUOTE = "the sentence that the answer is quoted from holds a gold answer, letter for letter"
 _FALSE = "answerable from the passage, but the app says that it is not"
 _RIGHT = "not answerable from the passage, and the app says so"
+FALSE_AT_MOST = 15.0  # percent of the answerable questions that may be refused
+CALIBRATION = f"{SET}.calibration_error"
+_AT_BEST = (
+    "correct refusals if all below some confidence were refused, the limit set as high as "
+    f"{FALSE_AT_MOST:g} % of false refusals allow, on these same questions"
+)
+_CALIBRATION = (
+    "mean distance of the app's confidence that a passage answers from the share that does, over "
+    "tenths of the questions by confidence"
+)
+_BINS = 10
 
 
 def measure(subject: Subject) -> dict[str, Figure]:
@@ -57,7 +69,35 @@ def question_figures(
     if others:
         abstained = [answer.abstained for answer in others]
         figures["correct_refusals"] = share(abstained, "unanswerable questions", _RIGHT)
+    sure = [(a.confidence, bool(r["answers"])) for a, r in pairs if a.confidence is not None]
+    if others and asked and len(sure) == len(pairs):  # only a calibrated model says how sure it is
+        figures["correct_refusals_at_best"] = at_best(sure)
+        figures["calibration_error"] = calibration_error(sure)
     return {f"{SET}.{name}": figure for name, figure in figures.items()}
+
+
+def at_best(sure: Sequence[tuple[float, bool]]) -> Figure:
+    """What refusing by confidence alone could reach, of pairs (confidence, answerable)."""
+    answerable = sorted(confidence for confidence, answered in sure if answered)
+    limit = answerable[int(len(answerable) * FALSE_AT_MOST / 100)]
+    refused = [confidence < limit for confidence, answered in sure if not answered]
+    return share(refused, "unanswerable questions", _AT_BEST)
+
+
+def calibration_error(sure: Sequence[tuple[float, bool]]) -> Figure:
+    """Expected calibration error in percent, with the observed share of each tenth as its parts."""
+    ordered = sorted(sure, key=lambda pair: pair[0])
+    edges = [round(i * len(ordered) / _BINS) for i in range(_BINS + 1)]
+    parts: dict[str, Figure] = {}
+    distance = 0.0
+    for start, end in pairwise(edges):
+        tenth = ordered[start:end]
+        if tenth:
+            predicted = 100 * sum(confidence for confidence, _ in tenth) / len(tenth)
+            observed = share([answered for _, answered in tenth], "questions", _CALIBRATION)
+            distance += abs(predicted - observed.value) * len(tenth)
+            parts[f"{predicted:.2f}"] = observed
+    return Figure(distance / len(ordered), len(ordered), "questions", _CALIBRATION, parts=parts)
 
 
 def shuffled(data: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from mlx_toy.progress import Progress
 from mlx_toy.scoring import with_start
 
 Score = Callable[[Sequence[str], str], list[float]]  # (texts, what they are) -> nats of each
-_PIECE = 64  # texts that are scored between two lines of progress
+_PIECE_TOKENS = 8192  # scored between two looks at the progress; at least one text
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,27 @@ class Subject:
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         nats = [math.nan] * len(ids)
         progress = Progress(name, len(ids))
-        for start in range(0, len(order), _PIECE):
-            chosen = order[start : start + _PIECE]
+        for chosen in _pieces(order, ids):
             scored = self.engine.score([ids[index] for index in chosen])
             for index, (value, _) in zip(chosen, scored, strict=True):
                 nats[index] = value
             progress.add(len(chosen))
         progress.end()
         return nats
+
+
+def _pieces(order: Sequence[int], ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """The order, cut where texts have `_PIECE_TOKENS` tokens together."""
+    piece: list[int] = []
+    tokens = 0
+    for index in order:
+        if piece and tokens + len(ids[index]) > _PIECE_TOKENS:
+            yield piece
+            piece, tokens = [], 0
+        piece.append(index)
+        tokens += len(ids[index])
+    if piece:
+        yield piece
 
 
 def held_out(data: Path, name: str) -> Iterator[dict[str, Any]]:
