@@ -66,6 +66,7 @@ def loss_curve(stages: Sequence[Stage]) -> Figure | None:
     if not any(stage.metrics for stage in stages):
         return None
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    colours: dict[str, str] = {}  # a set has one, in all stages
     before = 0.0
     for stage in stages:
         at = [before + metric.tokens / 1e6 for metric in stage.metrics]
@@ -77,15 +78,17 @@ def loss_curve(stages: Sequence[Stage]) -> Figure | None:
             for name, value in metric.bits_per_byte.items():
                 lines.setdefault(name, []).append((x, value))
         for name, line in lines.items():
-            label = f"{name}, {stage.name}" if len(stages) > 1 else name
-            right.plot(*zip(*line, strict=True), marker=".", label=label)
+            label = None if name in colours else name
+            colour = colours.setdefault(name, f"C{len(colours) % 10}")
+            right.plot(*zip(*line, strict=True), marker=".", color=colour, label=label)
         before = max(at, default=before)
     left.set(xlabel="million tokens", ylabel="nats a target", title="training loss")
     right.set(xlabel="million tokens", ylabel="bits per byte", title="held out during training")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=7)
+    left.grid(alpha=0.3)
+    right.grid(alpha=0.3)
+    left.legend(fontsize=7)
+    if colours:
+        right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -105,7 +108,7 @@ def samples(stages: Sequence[Stage]) -> Figure | None:
     for label, texts in (found[index] for index in chosen):
         lines = [
             textwrap.fill(
-                f"{prompt}|{text}".replace("\n", " "),
+                f"[{prompt}]{text}".replace("\n", " "),
                 _SAMPLE_WIDTH,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -114,8 +117,8 @@ def samples(stages: Sequence[Stage]) -> Figure | None:
         ]
         blocks.append("\n".join([label, *lines]))
     text = "\n\n".join(blocks)
-    height = 0.3 + 0.17 * (text.count("\n") + 1)
-    figure = pyplot.figure(figsize=(9, height))
+    height = 0.3 + 0.136 * (text.count("\n") + 1)
+    figure = pyplot.figure(figsize=(7.5, height))
     figure.text(
         0.02, 1 - 0.15 / height, text, va="top", family="monospace", fontsize=8, parse_math=False
     )

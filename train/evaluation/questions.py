@@ -4,6 +4,7 @@ SQuAD 2.0 (Rajpurkar et al. 2018, arXiv:1806.03822): some questions have no answ
 """
 
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -40,12 +41,8 @@ _BINS = 10
 def measure(subject: Subject) -> dict[str, Figure]:
     """F1, EM, quotes and refusals of the app on a sample of questions."""
     records = shuffled(subject.data)[: subject.sizes.questions]
-    progress = Progress("questions", len(records))
-    answers = []
-    for record in records:
-        answers.append(ask(subject.engine, record["question"], [record["context"]]))
-        progress.add(1)
-    progress.end()
+    asked = [(record["question"], [record["context"]]) for record in records]
+    answers = ask(subject.engine, asked, "questions")
     return question_figures(records, answers)
 
 
@@ -107,12 +104,30 @@ def shuffled(data: Path) -> list[dict[str, Any]]:
     return records
 
 
-def ask(engine: Engine, question: str, passages: Sequence[str]) -> Answer:
-    """The app's answer; a question too long for the model counts as not answered."""
-    try:
-        return answer_question(engine, question, passages)
-    except UserError:
-        return ABSTAINED
+def ask(engine: Engine, asked: Sequence[tuple[str, list[str]]], name: str) -> list[Answer]:
+    """The app's answers to questions with their passages.
+
+    A question that cannot be put to the model, being too long, counts as not answered.
+
+    Raises:
+        UserError: none of them can.
+    """
+    progress = Progress(name, len(asked))
+    answers = []
+    refused: list[UserError] = []
+    for question, passages in asked:
+        try:
+            answers.append(answer_question(engine, question, passages))
+        except UserError as error:
+            refused.append(error)
+            answers.append(ABSTAINED)
+        progress.add(1)
+    progress.end()
+    if refused:
+        print(f"{name}: {len(refused)} not asked ({refused[-1]})", file=sys.stderr)
+    if asked and len(refused) == len(asked):
+        raise refused[-1]
+    return answers
 
 
 def holds(text: str | None, gold: Sequence[str]) -> bool:
