@@ -20,7 +20,7 @@ from train.evaluation.citations import four_passages
 from train.evaluation.endings import ends_well, goes_in_circles
 from train.evaluation.figure import mean, ratio, share
 from train.evaluation.openings import Reply, openings
-from train.evaluation.questions import at_best, calibration_error, question_figures
+from train.evaluation.questions import ask, at_best, calibration_error, question_figures
 from train.evaluation.text import bits_per_byte
 
 REPOSITORY = Path(__file__).parent.parent
@@ -91,6 +91,13 @@ def test_question_figures_count_refusals_and_quotes():
         "answerable_questions": 2,
         "unanswerable_questions": 2,
     }
+
+
+def test_a_question_that_is_too_long_counts_as_not_answered(tiny_engine):
+    fits, too_long = ("When?", ["It was 1702."]), ("why " * 400, ["It was 1702."])
+    assert [a.abstained for a in ask(tiny_engine, [fits, too_long], "x")][1] is True
+    with pytest.raises(UserError):
+        ask(tiny_engine, [too_long], "x")
 
 
 def test_confidence_is_judged_by_what_it_separates_and_by_its_calibration():
