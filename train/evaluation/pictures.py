@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from mlx_toy.confidence import CALIBRATION_FILE
 from mlx_toy.training_history import Stage, read_history
 from train.evaluation.grammar import ACCURACY
 from train.evaluation.questions import CALIBRATION
@@ -44,7 +45,7 @@ def draw(out: Path, model: Path, report: Mapping[str, Any]) -> dict[str, str]:
         "BLiMP accuracy by phenomenon": ("phenomena.png", phenomena(report)),
         "Calibration of abstention": (
             "calibration.png",
-            calibration(report, _read(model / "calibration.json")),
+            calibration(report, _read(model / CALIBRATION_FILE)),
         ),
     }
     drawn = {}

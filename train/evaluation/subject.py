@@ -44,6 +44,7 @@ class Subject:
 
     Attributes:
         engine: the model.
+        directory: where it was loaded from.
         data: directory that holds `eval/`.
         sizes: how much of the data.
         shards: token shards that the model was trained on, None where they are not at hand.
@@ -51,6 +52,7 @@ class Subject:
     """
 
     engine: Engine
+    directory: Path
     data: Path
     sizes: Sizes
     shards: Path | None
