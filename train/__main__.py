@@ -12,6 +12,7 @@
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md
+    python -m train evaluate-retrieval --data DIR
 """
 
 import argparse
@@ -203,6 +204,12 @@ def _parser() -> argparse.ArgumentParser:
     embedder = commands.add_parser("embedder", help="train or measure the retriever")
     embedder.set_defaults(run_command=retriever.run)
     retriever.add_arguments(embedder)
+
+    from train import evaluate_retrieval
+
+    retrieval = commands.add_parser("evaluate-retrieval", help="measure how passages are found")
+    retrieval.set_defaults(run_command=evaluate_retrieval.run)
+    evaluate_retrieval.add_arguments(retrieval)
 
     plot = commands.add_parser("plot", help="draw the loss curve of a run")
     plot.set_defaults(run_command=_plot)
