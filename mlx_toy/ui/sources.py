@@ -47,7 +47,9 @@ class Shown:
     trace: Trace | None = None
 
 
-def shown(sources: Sequence[Source], abstained: bool, trace: Trace | None = None) -> Shown:
+def shown_of(
+    sources: Sequence[Source], abstained: bool = False, trace: Trace | None = None
+) -> Shown:
     """What to show of an answer."""
     note = NONE_ANSWERS if abstained and sources else "" if sources else NO_SOURCES
     return Shown(tuple(sources), note, trace)
@@ -60,17 +62,16 @@ class SourcesPanel:
         loading: the assistant on its way.
         visitors: whose documents a request may reach.
         secret: the component that keeps the visitor's secret.
-
-    Attributes:
-        shown: the state that says what is shown: a `Shown`.
+        shown: the state that says what is shown, a `Shown`.
     """
 
-    def __init__(self, loading: Loading, visitors: Visitors, secret: gr.BrowserState) -> None:
+    def __init__(
+        self, loading: Loading, visitors: Visitors, secret: gr.BrowserState, shown: gr.State
+    ) -> None:
         self._loading, self._visitors, self._secret = loading, visitors, secret
-        self.shown = gr.State(Shown())
         with gr.Column(elem_id="sources"):
 
-            @gr.render(inputs=[self.shown], show_progress="hidden")
+            @gr.render(inputs=[shown], show_progress="hidden")
             def _panel(shown: Shown) -> None:
                 if shown.note:
                     gr.HTML(f'<p class="empty">{shown.note}</p>', padding=False)
