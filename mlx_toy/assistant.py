@@ -16,13 +16,23 @@ from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
 from mlx_toy.followup import standalone_query
-from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.grounding import (
+    Answer,
+    Plan,
+    answer_question,
+    conclude,
+    plan,
+    room_for_passages,
+    start_answer,
+)
+from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
-from mlx_toy.replies import Source, Update, stream, with_quote
+from mlx_toy.quota import Quota
+from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
@@ -30,6 +40,7 @@ from mlx_toy.small_talk import is_small_talk
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
 
+CANDIDATES = 2  # passages looked at for each that is put before the model
 NOTHING_NEAR = "Nothing in your documents is near this question."
 
 
@@ -84,6 +95,11 @@ class Assistant:
         chosen = self.settings.threshold
         return self.embedder.default_threshold if chosen is None else chosen
 
+    @property
+    def quota(self) -> Quota:
+        """The most that a workspace may hold."""
+        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+
     def close(self) -> None:
         """Stop the engines and close the library."""
         self._parts.close()
@@ -132,7 +148,13 @@ class Assistant:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
         return Ingest(
-            parts.library, parts.embedder, parts.count_tokens, limits, progress, cancelled
+            parts.library,
+            parts.embedder,
+            parts.count_tokens,
+            limits,
+            progress,
+            cancelled,
+            self.quota,
         )
 
     def document_text(self, workspace: str, document_id: str) -> str:
@@ -234,32 +256,50 @@ class Assistant:
     def _reply_from_documents(
         self, workspace: str, question: str, query: str, options: AnswerOptions
     ) -> Iterator[Update]:
-        hits = self.search(workspace, query, options.passages)
+        room = room_for_passages(self.engine, question, options.strict)
+        hits = self._find(workspace, query, options.passages, room)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
-        passages = [hit.text for hit in hits]
-        for update, answer in self._answer(question, passages):
+        question_plan = plan(
+            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+        )
+        for update, answer in self._answer(question_plan):
             if answer is None:
                 yield replace(update, sources=sources)
                 continue
-            located, abstained = with_quote(sources, answer), answer.abstained
-            yield replace(update, text=answer.answer, sources=located, abstained=abstained)
+            confirm(self.library, workspace, sources, answer)
+            yield replace(
+                update,
+                text=answer.answer,
+                sources=with_quotes(sources, answer),
+                abstained=answer.abstained,
+                segments=answer.segments,
+                confidence=answer.confidence,
+            )
 
-    def _answer(
-        self, question: str, passages: Sequence[str]
-    ) -> Iterator[tuple[Update, Answer | None]]:
-        """Stream an answer; the last item carries where it stands."""
-        question_plan = plan(self.engine, question, passages)
+    def _find(self, workspace: str, query: str, limit: int, room: int) -> list[Hit]:
+        """The passages that go before the model: different ones, and as many as it has room for."""
+        found = self.search(workspace, query, CANDIDATES * limit)
+        return select_hits(found, limit, room, self._parts.count_tokens)
+
+    def _answer(self, question_plan: Plan) -> Iterator[tuple[Update, Answer | None]]:
+        """Stream an answer; the last item carries what it is worth."""
+        if question_plan.refused is not None:
+            yield Update("", done=True), question_plan.refused
+            return
         generation = start_answer(self.engine, question_plan)
-        for update in stream(generation):
-            answer = None
-            if update.done and update.trace:
-                tokens = update.trace.answer_ids
-                answer = conclude(question_plan, passages, update.text, tokens)
-            yield update, answer
+        text, chunks, trace = "", [], Trace(generation.prompt_ids)
+        for chunk in generation:
+            text, trace = text + chunk.text, trace.grown(chunk.token)
+            chunks.append(chunk)
+            # What may yet turn out to be no answer is not shown before it is one.
+            shown = "" if question_plan.may_be_withheld else text
+            yield Update(shown, stats=generation.stats, trace=trace), None
+        answer = conclude(self.engine, question_plan, chunks)
+        yield Update(text, done=True, stats=generation.stats, trace=trace), answer
 
     def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
         length, sampling = self.engine.context_length, options.sampling()

@@ -1,4 +1,4 @@
-"""The chat in a real browser: talk, stop, edit, undo, keep, name, export and delete conversations."""
+"""The chat in a real browser: talk, stop, edit, undo; keep, name, export and delete chats."""
 
 import json
 from collections.abc import Iterator

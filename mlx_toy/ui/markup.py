@@ -31,6 +31,11 @@ def as_message(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=[A-Za-z#])", "&amp;", text))
 
 
+def as_attribute(text: str) -> str:
+    """The same for use between the double quotes of an attribute."""
+    return html.escape(_CONTROLS.sub("", text))
+
+
 def from_text(shown: str) -> str:
     """The text that `as_text` or `as_message` made HTML of."""
     return html.unescape(shown)
