@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mlx_toy.cli import PARTLY
+from mlx_toy.embedder import load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.grounding import ABSTAINED, answer_question
@@ -56,11 +57,15 @@ def answer(options: Namespace, settings: Settings) -> int:
         Engine.load(settings.model) as engine,
     ):
         progress = Progress("answer", records.total)
+        wanted = engine.calibration is not None and engine.calibration.embedder
+        embedder = load_embedder(settings.embedder) if wanted else None
         for record in records:
             question, passages = record.value
             try:
                 has_text = any(passage.strip() for passage in passages)
-                found = answer_question(engine, question, passages) if has_text else ABSTAINED
+                found = ABSTAINED
+                if has_text:
+                    found = answer_question(engine, question, passages, embedder=embedder)
             except UserError as error:
                 records.report(record.number, str(error))
                 continue

@@ -9,6 +9,7 @@
                               --run RUN/chat --init RUN/base
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
+    python -m train calibrate --model DIR --data DIR
     python -m train evaluate  --model DIR --data DIR
 """
 
@@ -178,6 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--shards", **directory, help="for the list of sources")
     export.add_argument("--run", **directory, help="directory of the run")
     export.add_argument("--out", **directory, help="model directory to write")
+
+    from train import calibrate as calibration
+
+    calibrate = commands.add_parser("calibrate", help="fit when to answer and when to refuse")
+    calibrate.set_defaults(run_command=calibration.run)
+    calibration.add_arguments(calibrate)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=_evaluate)

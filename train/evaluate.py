@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.readers import read_json_lines
+from mlx_toy.embedder import load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.grounding import Answer, answer_question
 from train.squad import exact_match, f1
@@ -45,8 +46,10 @@ def question_figures(engine: Engine, records: Sequence[dict[str, Any]]) -> dict[
     """
     answerable: list[tuple[Answer, list[str]]] = []
     refused = unanswerable = 0
+    embedder = load_embedder("") if engine.calibration and engine.calibration.embedder else None
     for number, record in enumerate(records, start=1):
-        answer = answer_question(engine, record["question"], [record["context"]])
+        asked = record["question"], [record["context"]]
+        answer = answer_question(engine, *asked, embedder=embedder)
         if record["answers"]:
             answerable.append((answer, record["answers"]))
         else:
