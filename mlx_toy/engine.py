@@ -114,7 +114,7 @@ class Engine:
             )
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         generation = Generation(
-            len(prompt),
+            prompt,
             lambda self_: decode_steps(
                 self_, self._loaded, prompt, sampling, stops, logits_processors
             ),

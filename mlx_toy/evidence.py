@@ -71,6 +71,11 @@ def words(text: str) -> list[str]:
     return [_stem(word) for word in _WORD.findall(text.lower())]
 
 
+def is_common(word: str) -> bool:
+    """Whether a word says nothing of what is asked about: "the", "when", "did"."""
+    return word.lower() in _COMMON
+
+
 def _stem(word: str) -> str:
     for ending in ("ing", "ied", "ies", "ed", "es", "ly", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:

@@ -60,6 +60,16 @@ class ForeignTokenizer:
         with self.lock:
             return self.wrapper.decode(list(ids), skip_special_tokens=True)
 
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
+        # What stands second keeps its space, which many tokenizers drop at the start of a text
+        alone, twice = self.decode([token_id]), self.decode([token_id, token_id])
+        text = twice[len(alone) :]
+        if text and "\ufffd" not in text:
+            return text
+        with self.lock:
+            return str(self.wrapper.convert_ids_to_tokens([token_id])[0])
+
     def token_bytes(self, end_ids: Collection[int]) -> TokenBytes:
         """What each token spells."""
         with self.lock:

@@ -8,6 +8,7 @@ answer (`confidence.py`), say which passages and sentences it comes from, and ch
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from mlx_toy.answers import (
     ABSTAINED,
@@ -22,7 +23,7 @@ from mlx_toy.answers import (
 )
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
-from mlx_toy.embedder import Embedder
+from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, answer_places, rank_sentences
 from mlx_toy.regions import Region, collapse
@@ -36,6 +37,7 @@ __all__ = [
     "answer_question",
     "conclude",
     "plan",
+    "retriever_for",
     "sentence_at",
     "start_answer",
     "verify",
@@ -88,6 +90,7 @@ def plan(
     sampling: Sampling | None = None,
     embedder: Embedder | None = None,
     least_evidence: float | None = None,
+    query: str = "",
 ) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
@@ -100,24 +103,26 @@ def plan(
         embedder: the retriever, for how near a sentence is; None does without.
         least_evidence: score of a sentence under which our own model is not let answer; None for
             the calibration's rule, or `MIN_EVIDENCE` without one.
+        query: the question with what the conversation adds to it, by which sentences are ranked;
+            "" if it stands by itself.
 
     Raises:
         UserError: the question alone is too long for the model.
     """
-    ranked = rank_sentences(question, passages)
+    query = query or question
+    ranked = rank_sentences(query, passages)
     sampling = GREEDY if strict or sampling is None else sampling
-    most = OWN_TOKENS if engine.is_ours and strict else OTHER_TOKENS if strict else FREE_TOKENS
-    most = min(most, sampling.max_tokens, engine.context_length // 4)
+    most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, ranked, strict, most)
-    near = _nearness(engine, question, ranked, embedder)
-    signals = evidence_signals(question, passages, ranked, near)
+    near = _nearness(engine, query, ranked, embedder)
+    signals = evidence_signals(query, passages, ranked, near)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:
         return ready
     if least_evidence is None:
         least_evidence = MIN_EVIDENCE if engine.calibration is None else 0.0
-    grammar = _grammar(engine, question, passages, ranked, least_evidence)
+    grammar = _grammar(engine, query, passages, ranked, least_evidence)
     refusal_id = engine.tokenizer.encode(NOT_IN_PASSAGES)[0]
     processor = SpanProcessor(grammar, len(prompt), refusal_id)
     return replace(
@@ -126,6 +131,17 @@ def plan(
         refused=_refused(engine, signals),
         may_be_withheld=engine.is_ours and engine.calibration is not None,
     )
+
+
+def room_for_passages(engine: Engine, question: str, strict: bool) -> int:
+    """Tokens that the passages of a prompt may have together, beside the question and an answer."""
+    asked = len(engine.render(_messages(engine, question, [], strict)))
+    return engine.context_length - _longest_answer(engine, strict) - asked
+
+
+def _longest_answer(engine: Engine, strict: bool) -> int:
+    most = OWN_TOKENS if engine.is_ours and strict else OTHER_TOKENS if strict else FREE_TOKENS
+    return min(most, engine.context_length // 4)
 
 
 def _refused(engine: Engine, signals: Signals) -> Answer | None:
@@ -144,6 +160,17 @@ def _nearness(
     if embedder is None or embedder.fingerprint != wanted or not ranked:
         return None
     return nearness(embedder, question, ranked[0].text)
+
+
+def retriever_for(engine: Engine) -> Embedder | None:
+    """The bundled retriever, where the model's calibration wants to know how near a sentence is."""
+    wanted = engine.calibration is not None and engine.calibration.embedder
+    return _bundled_retriever() if wanted else None
+
+
+@cache
+def _bundled_retriever() -> Embedder:
+    return load_embedder("")
 
 
 def nearness(embedder: Embedder, question: str, sentence: str) -> float:

@@ -41,6 +41,9 @@ class TextTokenizer(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """Ids to text."""
 
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
+
 
 class Detokenizer(Protocol):
     """Tokens to text, one at a time; a character is given out once it is complete."""

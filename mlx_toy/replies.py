@@ -32,6 +32,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What a model read and wrote, for those who want to look at it token by token.
+
+    Attributes:
+        prompt_ids: the tokens of the prompt.
+        answer_ids: the tokens of the answer.
+    """
+
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...] = ()
+
+    def grown(self, token: int) -> "Trace":
+        """With one more token of the answer."""
+        return replace(self, answer_ids=(*self.answer_ids, token))
+
+
+@dataclass(frozen=True)
 class Update:
     """A reply so far.
 
@@ -42,6 +59,8 @@ class Update:
         abstained: whether the documents do not answer.
         stats: figures of the generation; None if the model was not asked.
         dropped: turns at the start of the conversation that no longer fit.
+        trace: the tokens behind the text; None if the model was not asked.
+        query: what was looked up, where that is not just the question.
         segments: of a finished free answer, what stands in the sources and what does not.
         confidence: probability that the sources answer the question; None if it is not known.
     """
@@ -52,17 +71,19 @@ class Update:
     abstained: bool = False
     stats: Stats | None = None
     dropped: int = 0
+    trace: Trace | None = None
+    query: str | None = None
     segments: tuple[Segment, ...] = ()
     confidence: float | None = None
 
 
 def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:
     """The updates of a generation that stands for itself."""
-    text = ""
+    text, trace = "", Trace(generation.prompt_ids)
     for chunk in generation:
-        text += chunk.text
-        yield Update(text, stats=generation.stats, dropped=dropped)
-    yield Update(text, done=True, stats=generation.stats, dropped=dropped)
+        text, trace = text + chunk.text, trace.grown(chunk.token)
+        yield Update(text, stats=generation.stats, dropped=dropped, trace=trace)
+    yield Update(text, done=True, stats=generation.stats, dropped=dropped, trace=trace)
 
 
 def with_quotes(sources: list[Source], answer: Answer) -> list[Source]:

@@ -99,6 +99,13 @@ class Tokenizer:
         """What a token adds to the text, in UTF-8; empty for a control token."""
         return self._bytes_of_ids[token_id]
 
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
+        try:
+            return self.token_bytes(token_id).decode() or self.piece(token_id)
+        except UnicodeDecodeError:
+            return self.piece(token_id)
+
     def piece(self, token_id: int) -> str:
         """How the vocabulary spells a token, for people to look at."""
         return self._pieces.id_to_piece(token_id)

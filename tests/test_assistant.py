@@ -100,6 +100,24 @@ def test_when_nothing_is_near_the_model_is_not_asked(assistant: Assistant, pdf: 
     assert update.stats is None
 
 
+def test_small_talk_is_answered_by_the_model_whatever_documents_there_are(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("talk", pdf)
+    last = updates_of(assistant.reply("talk", [user("Hello, who are you?")], SHORT))[-1]
+    assert last.sources == [] and not last.abstained and last.stats is not None
+
+
+def test_a_question_that_leans_on_the_conversation_is_looked_up_with_it(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("leans", pdf)
+    answer: Message = {"role": "assistant", "content": "1874 [1]"}
+    last = list(assistant.reply("leans", [user(NEAR), answer, user("Who kept it?")], SHORT))[-1]
+    assert last.query == "Who kept it? lighthouse Brenn built" and last.sources[0].hit.page == 1
+    assert list(assistant.reply("leans", [user(NEAR)], SHORT))[-1].query is None
+
+
 def test_without_documents_it_chats(assistant: Assistant) -> None:
     for workspace in (None, "empty"):
         last = updates_of(assistant.reply(workspace, [user("Hello.")], SHORT))[-1]

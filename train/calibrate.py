@@ -34,6 +34,7 @@ from mlx_toy.evidence import missing, rank_sentences
 from mlx_toy.grounding import nearness, plan, signals_of, start_answer
 from train import logistic
 from train.arguments import positive
+from train.records import write_json
 from train.retrieval_data import is_held_out
 from train.squad import f1
 
@@ -242,7 +243,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Fit, write the file and its figure, and print what it says."""
     from corpus.catalog import data_directory
-    from train.evaluate import write_report
     from train.plot import draw_reliability
 
     if not 0 < options.false_refusals < 100:
@@ -252,7 +252,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("say with --model or --out to which directory to write")
     data = data_directory(options.data)
     fitted = calibrate(options.model, data, options.questions, options.false_refusals / 100)
-    write_report(fitted, Path(out) / CALIBRATION_FILE)
+    write_json(fitted, Path(out) / CALIBRATION_FILE)
     load_calibration(Path(out))
     for one in fitted["answerable"]:
         print(", ".join(one["weights"]))
