@@ -248,7 +248,7 @@ class Assistant:
         question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        return answer_question(self.engine, question, passages)
+        return answer_question(self.engine, question, passages, embedder=self.embedder)
 
     def complete(self, text: str, sampling: Sampling | None = None) -> Iterator[Update]:
         """Continue a text with the base model.
@@ -286,8 +286,15 @@ class Assistant:
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
+        texts = [hit.text for hit in hits]
         question_plan = plan(
-            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+            self.engine,
+            question,
+            texts,
+            options.strict,
+            options.sampling(),
+            embedder=self.embedder,
+            query=query,
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

@@ -21,6 +21,7 @@ from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train import retrieval_sets
+from train.records import write_json
 from train.retrieval_metrics import figures, rank_of_right
 from train.retrieval_rows import CachedEmbedder, Ranker, in_app, in_memory
 from train.retrieval_sets import QuestionSet, splitter
@@ -70,9 +71,7 @@ def run(options: argparse.Namespace) -> None:
         found[chosen.name] = describe(chosen, rows)
         print(to_table(chosen.name, found[chosen.name]), flush=True)
     if options.out:
-        from train.evaluate import write_report
-
-        write_report(found, options.out)
+        write_json(found, options.out)
 
 
 def open_embedder(path: str, work: Path | None = None, name: str = "") -> CachedEmbedder:

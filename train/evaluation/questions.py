@@ -12,7 +12,7 @@ from typing import Any
 
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import ABSTAINED, Answer, answer_question
+from mlx_toy.grounding import ABSTAINED, Answer, answer_question, retriever_for
 from mlx_toy.progress import Progress
 from train.evaluation.figure import Figure, mean, share
 from train.evaluation.subject import Subject, held_out
@@ -115,9 +115,10 @@ def ask(engine: Engine, asked: Sequence[tuple[str, list[str]]], name: str) -> li
     progress = Progress(name, len(asked))
     answers = []
     refused: list[UserError] = []
+    embedder = retriever_for(engine)
     for question, passages in asked:
         try:
-            answers.append(answer_question(engine, question, passages))
+            answers.append(answer_question(engine, question, passages, embedder=embedder))
         except UserError as error:
             refused.append(error)
             answers.append(ABSTAINED)
