@@ -122,20 +122,6 @@ class Tokenizer:
         pieces = self._pieces
         return [self._bytes_of(i) for i in range(pieces.vocab_size())]
 
-    @cached_property
-    def ids_of_bytes(self) -> dict[bytes, list[int]]:
-        """Tokens that add the same bytes to a text; control tokens add none and are left out."""
-        found: dict[bytes, list[int]] = {}
-        for token_id, spelled in enumerate(self._bytes_of_ids):
-            if spelled:
-                found.setdefault(spelled, []).append(token_id)
-        return found
-
-    @cached_property
-    def longest_token(self) -> int:
-        """Bytes of the longest token."""
-        return max(map(len, self.ids_of_bytes))
-
     def _bytes_of(self, token_id: int) -> bytes:
         pieces = self._pieces
         if pieces.is_control(token_id) or pieces.is_unknown(token_id):

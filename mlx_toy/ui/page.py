@@ -40,7 +40,7 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
             status = gr.HTML(_status_html(loading.status()), elem_id="status", padding=False)
         with gr.Tabs():
             with gr.Tab("Chat"):
-                chat = ChatTab(loading, visitors, stops, secret)
+                chat = ChatTab(loading, settings, visitors, stops, secret)
             with gr.Tab("Complete"):
                 CompleteTab(loading, settings, Stops())
             with gr.Tab("Documents"):
@@ -50,6 +50,7 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
                 TokenizerTab(loading, tokenizer)
             with gr.Tab("How it learned"):
                 LearnedTab(settings)
+        chat.connect(page)
         clock = gr.Timer(POLL_S)
 
         def arrive(kept: Any) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ Only Gradio's own colour variables are used, so that light and dark both follow.
 
 import gradio as gr
 
+from mlx_toy.ui.chat_style import CHAT_CSS
 from mlx_toy.ui.pages_style import PAGES_CSS
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
@@ -70,14 +71,17 @@ _CSS = """
 .passage .similarity { margin-left: auto; }
 .passage .heading { font-weight: 600; margin: 0.3rem 0 0; }
 .passage .text { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3rem 0 0; }
-.passage .quote { text-decoration: underline dotted var(--primary-500); }
-.passage .quote mark { font-weight: 700; }
+.quote { text-decoration: underline dotted var(--primary-500); }
+.quote mark { font-weight: 700; }
 mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1em; }
 
 .passage:target { outline: 3px solid var(--primary-300); outline-offset: 2px; }
 .passage { scroll-margin-top: 1rem; }
 #sources { gap: 0.6rem; }
-.in-document { margin: -0.6rem 0 0.3rem; border: none !important; background: none !important; }
+.in-document {
+  margin: -0.5rem 0 0.4rem; padding: 0 !important;
+  border: none !important; background: none !important;
+}
 .in-document > button {
   font-size: 0.85em; padding: 0.2rem 0.8rem; width: fit-content; gap: 0.5rem;
   color: var(--body-text-color-subdued);
@@ -91,11 +95,10 @@ mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1
 .dark .page-image img { filter: brightness(0.85); }
 .surroundings {
   white-space: pre-wrap; overflow-wrap: anywhere; max-height: 26rem; overflow-y: auto;
-  color: var(--body-text-color-subdued); padding: 0 0.8rem;
+  color: color-mix(in srgb, var(--body-text-color) 65%, transparent);
+  border-left: 3px solid var(--border-color-primary); padding: 0 0.8rem; margin-left: 0.8rem;
 }
-.surroundings .here {
-  color: var(--body-text-color); background: var(--background-fill-secondary);
-}
+.surroundings .here { color: var(--body-text-color); }
 
 .token-view { display: flex; flex-wrap: wrap; row-gap: 0.35rem; margin: 0.5rem 0; }
 .token-view > input, .token .said {
@@ -147,4 +150,4 @@ mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1
 }
 """
 
-CSS = _CSS + PAGES_CSS
+CSS = CHAT_CSS + _CSS + PAGES_CSS
