@@ -66,7 +66,7 @@ class BagEmbedder:
         self.dimensions = model.config.dimensions
         self.fingerprint = fingerprint
         self.default_threshold = default_threshold
-        self._model = model
+        self.model, self.tokenizer = model, tokenizer
         self._features = Features(tokenizer, model.config)
         self._lock = threading.Lock()
 
@@ -85,7 +85,7 @@ class BagEmbedder:
                 columns, matrix = to_matrix(
                     [self._features(t) for t in texts[start : start + BATCH]]
                 )
-                batch = self._model(mx.array(columns), mx.array(matrix), is_query)
+                batch = self.model(mx.array(columns), mx.array(matrix), is_query)
                 vectors[start : start + BATCH] = np.array(batch)
         return vectors
 

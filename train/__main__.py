@@ -9,6 +9,7 @@
                               --run RUN/chat --init RUN/base
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
+    python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
 """
 
@@ -193,6 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--kind", choices=("base", "chat"), required=True)
 
     from train import embedder as retriever
+    from train import reranker as second_stage
+
+    reranker = commands.add_parser("reranker", help="train or measure the reranker")
+    reranker.set_defaults(run_command=second_stage.run)
+    second_stage.add_arguments(reranker)
 
     embedder = commands.add_parser("embedder", help="train or measure the retriever")
     embedder.set_defaults(run_command=retriever.run)
