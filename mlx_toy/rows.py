@@ -19,18 +19,26 @@ COLUMNS = {
     "added": "string",
     "pages": "int32",
     "characters": "int64",
+    "bytes": "int64",  # size of the file
+    "kind": "string",
+    "notes": "string",  # a sentence a line
+    "file": "string",  # digest of the file, "" for pasted text
     "passages": "int32",
     "passage": "int32",  # its place in the document, from 0
     "page": "int32",
     "heading": "string",
+    "before": "string",  # the document's text between the passage before and this one
     "text": "string",
     "start": "int64",
     "end": "int64",
 }
 DOCUMENT_COLUMNS = ["document_id", "document", "passages", "pages", "characters", "added"]
+DOCUMENT_COLUMNS += ["bytes", "kind", "notes"]
 HIT_COLUMNS = ["document_id", "document", "page", "heading", "text", "start", "end", "passage"]
+HIT_COLUMNS += ["before"]
 PASSAGE_COLUMNS = ["text", "start", "end", "page", "heading"]
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
+_FILE_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,12 @@ class StoredDocument:
         pages: how many it has; None if its format has no pages.
         characters: length of its text.
         added: when, in UTC, ISO 8601.
+        bytes: size of the file.
+        kind: of its format, as in `Document`.
+        notes: sentences about what was lost, such as pages without text.
         already: whether it was there before it was added.
+        same_name: ids of other documents of its name, when it was added and left them there.
+        replaced: ids of other documents of its name, whose place it took.
     """
 
     id: str
@@ -53,7 +66,12 @@ class StoredDocument:
     pages: int | None
     characters: int
     added: str
+    bytes: int = 0
+    kind: str = ""
+    notes: tuple[str, ...] = ()
     already: bool = False
+    same_name: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Hit:
         text_score: BM25 of the words, by the full-text index; None if not in its list.
         relevance: probability that the passage holds an answer, by the reranker; None without one.
         passage: its place in the document, from 0; `Library.passages` gives its neighbours.
+        before: the document's text between the passage before and this one.
     """
 
     document_id: str
@@ -85,6 +104,7 @@ class Hit:
     text_score: float | None = None
     relevance: float | None = None
     passage: int = 0
+    before: str = ""
 
 
 def make_rows(
@@ -97,19 +117,27 @@ def make_rows(
     """The rows of a document as an Arrow table; `vectors` are [N, D] for N passages."""
     import pyarrow as pa
 
-    added = datetime.now(UTC).isoformat(timespec="milliseconds")
+    facts = {
+        "document_id": document_id,
+        "document": document.name.encode("utf-8", "replace").decode(),
+        "added": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "pages": len(document.page_starts) or None,
+        "characters": len(document.text),
+        "bytes": document.size,
+        "kind": document.kind,
+        "notes": "\n".join(document.notes),
+        "file": document.file_digest,
+        "passages": len(passages),
+    }
+    ends = [0, *(passage.end for passage in passages)]
     rows = [
         {
+            **facts,
             "id": f"{document_id}-{number}",
-            "document_id": document_id,
-            "document": document.name.encode("utf-8", "replace").decode(),
-            "added": added,
-            "pages": len(document.page_starts) or None,
-            "characters": len(document.text),
-            "passages": len(passages),
             "passage": number,
             "page": passage.page,
             "heading": passage.heading,
+            "before": document.text[ends[number] : passage.start],
             "text": passage.text,
             "start": passage.start,
             "end": passage.end,
@@ -123,17 +151,49 @@ def make_rows(
     return table.add_column(column, schema.field(column), flat)
 
 
-def stored_documents(table: Any, document_id: str | None = None) -> list[StoredDocument]:
-    """The documents of a table, or the one of that id, in the order in which they were added."""
-    condition = "passage = 0" + (f" AND {is_document(document_id)}" if document_id else "")
-    rows = table.search().where(condition).select(DOCUMENT_COLUMNS).limit(None).to_list()
+def stored_documents(table: Any, condition: str = "") -> list[StoredDocument]:
+    """The documents of a table in the order in which they were added.
+
+    Args:
+        table: of a workspace.
+        condition: a filter, such as `is_document`.
+    """
+    first = "passage = 0" + (f" AND {condition}" if condition else "")
+    rows = table.search().where(first).select(DOCUMENT_COLUMNS).limit(None).to_list()
     rows.sort(key=lambda row: row["added"])
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: dict[str, Any]) -> StoredDocument:
     names = {"document_id": "id", "document": "name"}
-    return [StoredDocument(**{names.get(key, key): row[key] for key in row}) for row in rows]
+    facts = {names.get(key, key): row[key] for key in row}
+    return StoredDocument(**{**facts, "notes": tuple(row["notes"].splitlines())})
 
 
-def is_document(document_id: str) -> str:
-    """The filter for one document; only an id that was made here can get into it."""
-    if not _DOCUMENT_ID.fullmatch(document_id):
-        raise ValueError(f"{document_id!r} is not the id of a document")
-    return f"document_id = '{document_id}'"
+def joined_text(table: Any, document_id: str) -> str:
+    """The text of a document: its passages and what stands between them."""
+    columns = ["passage", "before", "text"]
+    found = table.search().where(is_document(document_id)).select(columns).limit(None).to_list()
+    found.sort(key=lambda row: row["passage"])
+    return "".join(row["before"] + row["text"] for row in found)
+
+
+def is_id(document_id: str) -> bool:
+    """Whether this can be the id of a document."""
+    return _DOCUMENT_ID.fullmatch(document_id) is not None
+
+
+def is_document(*document_ids: str) -> str:
+    """The filter for some documents; only ids that were made here can get into it."""
+    for document_id in document_ids:
+        if not is_id(document_id):
+            raise ValueError(f"{document_id!r} is not the id of a document")
+    listed = ", ".join(f"'{document_id}'" for document_id in document_ids)
+    return f"document_id IN ({listed})"
+
+
+def is_file(digest: str) -> str:
+    """The filter for documents that came from a file of this digest."""
+    if not _FILE_DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest!r} is not the digest of a file")
+    return f"file = '{digest}'"

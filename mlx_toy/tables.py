@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from mlx_toy.errors import UserError
 from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
 
-FORMAT = "1"  # of the tables; raised when their columns change
+FORMAT = "2"  # of the tables; raised when their columns change
 FINGERPRINT_KEY, FORMAT_KEY = b"mlx_toy.embedder", b"mlx_toy.format"
 VECTOR_COLUMN, SEARCH_COLUMN = "vector", "search_text"
 WRITES_BEFORE_MERGE = 16  # each write adds a file, and rows that are not in the index yet
@@ -91,15 +91,21 @@ class Tables:
         with self._lock:
             return self._with_table(workspace, action, lambda: default, create=False)
 
-    def write(self, workspace: str, action: Callable[[Any], _T], deletes: bool = False) -> _T:
+    def write(
+        self,
+        workspace: str,
+        action: Callable[[Any], _T],
+        deletes: Callable[[_T], bool] = lambda _: False,
+    ) -> _T:
         """As `read`, for an action that changes the table, which is made if there is none.
 
-        The action may be run twice, so running it again must change nothing more.
+        The action may be run twice, so running it again must change nothing more. `deletes` says
+        of its result whether it deleted rows.
         """
         with self._lock:
             result = self._with_table(workspace, action, None, create=True)
             self._writes[workspace] = self._writes.get(workspace, 0) + 1
-            if deletes:
+            if deletes(result):
                 self._holding_deleted.add(workspace)
             self._maintain(workspace)
             return result
@@ -115,7 +121,7 @@ class Tables:
 
     def drop(self, workspace: str) -> None:
         """Delete a workspace's table and its files; one that is not there is no error."""
-        _check_name(workspace)
+        check_name(workspace)
         with self._lock, explained(self.uri):
             self._open.pop(workspace, None)
             self._writes.pop(workspace, None)
@@ -140,7 +146,7 @@ class Tables:
 
         Another process may have dropped the table, or purged the version that was being read.
         """
-        _check_name(workspace)
+        check_name(workspace)
         with explained(self.uri):
             for last_try in (False, True):
                 try:
@@ -224,7 +230,7 @@ class Tables:
                 self._holding_deleted.discard(workspace)
 
 
-def _check_name(workspace: str) -> None:
+def check_name(workspace: str) -> None:
     """Workspaces are named by the server; a name is part of a path and never anything else."""
     if not _WORKSPACE.fullmatch(workspace):
         raise LibraryError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from archive_fixtures import make_book, make_word, make_zip, paragraph
-from documents_fixtures import make_pdf
+from documents_fixtures import make_looping_pdf, make_pdf
 
 from mlx_toy.documents import DocumentError, Limits, read_document
 
@@ -126,8 +126,16 @@ def test_too_much_text_and_too_long_a_reading_are_refused(tmp_path):
     assert "1,000 characters" in refusal(word, limits=Limits(max_characters=1000))
     table = write(tmp_path / "a.csv", b"a long name,b\n" + b"1,2\n" * 500)
     assert "5,000 characters" in refusal(table, limits=Limits(max_characters=5000))
-    nested = write(tmp_path / "a.html", b"<div>" * 200_000)
-    assert "longer than 1 s" in refusal(nested, limits=Limits(timeout_s=1))
+    long = make_looping_pdf(tmp_path / "a.pdf")
+    assert "longer than 1 s" in refusal(long, limits=Limits(timeout_s=1))
+
+
+@pytest.mark.parametrize("markup", ["<div>", "<ul><li>", "<section><b>", "<span>"])
+def test_a_page_nested_without_end_is_read(tmp_path, markup):
+    path = write(tmp_path / "a.html", (markup * 50_000 + "Deep.<p>Down.").encode())
+    begin = time.monotonic()
+    assert read_document(path).text.replace("- ", "").split() == ["Deep.", "Down."]
+    assert time.monotonic() - begin < 10
 
 
 def test_a_page_of_five_megabytes_in_one_line_is_read(tmp_path):
