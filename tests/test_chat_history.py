@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings
 from mlx_toy.ui import conversations as module
+from mlx_toy.ui import shelf as shelf_module
 from mlx_toy.ui.conversation import (
     Passage,
     answer_turn,
@@ -25,6 +26,7 @@ from mlx_toy.ui.conversation import (
 from mlx_toy.ui.conversation_store import from_browser, to_browser
 from mlx_toy.ui.conversations import MAX_TITLE, Conversations, new_id
 from mlx_toy.ui.export import as_json, as_markdown, write
+from mlx_toy.ui.shelf import Shelf
 
 ANSWER = answer_turn("At six [1]", "35 tokens/s", passages=(Passage("ab" * 16, 3, 0.5, 4, 7),))
 TURNS = [
@@ -138,7 +140,8 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["version", "items", "open", "id", "turns", "role", "text"]), inner
+            st.sampled_from(["version", "items", "open", "browser", "id", "turns", "role", "text"]),
+            inner,
         )
     ),
 )
@@ -149,6 +152,37 @@ def test_nothing_that_a_browser_sends_is_an_error(value: Any):
     from_browser(value)
     from_browser({"version": 1, "items": value})
     from_browser({"version": 1, "items": [{"id": "a" * 12, "turns": value}]})
+
+
+def test_tabs_of_one_browser_learn_what_the_others_did():
+    shelf = Shelf()
+    start = to_browser(shelf.write(kept("one", "two")))
+    first = shelf.read(start).kept("a" * 12, [user_turn("in the first tab")])
+    shelf.write(first.opened("a" * 12))
+    second = shelf.read(start)  # the second tab still sends what it found when it was opened
+    assert {item.title for item in second.items} == {"one", "two", "in the first tab"}
+    assert second.open == kept_id(second, "two")
+    shelf.write(second.renamed("second").without_open())
+    third = shelf.read(start)
+    assert {item.title for item in third.items} == {"one", "in the first tab"}
+    assert third.current() is None
+    one = shelf.read(start).opened(kept_id(third, "one"))
+    shelf.write(one.renamed("eins"))
+    assert "eins" in [item.title for item in shelf.read(start).items]
+
+
+def test_other_browsers_learn_nothing(monkeypatch: pytest.MonkeyPatch):
+    shelf = Shelf()
+    shelf.write(kept("mine"))
+    assert shelf.read({}) == Conversations()
+    assert shelf.read(to_browser(Conversations(browser="x" * 24))).items == ()
+    monkeypatch.setattr(shelf_module, "MAX_BROWSERS", 2)
+    stores = [to_browser(shelf.write(kept("a"))) for _ in range(5)]
+    assert [item.title for item in shelf.read(stores[0]).items] == ["a"]
+
+
+def kept_id(conversations: Conversations, title: str) -> str:
+    return next(item.id for item in conversations.items if item.title == title)
 
 
 # --- the page and the model -----------------------------------------------------------------------

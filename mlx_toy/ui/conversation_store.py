@@ -30,6 +30,7 @@ VERSION = 1
 MAX_TURN = 40_000  # characters
 MAX_PASSAGES = 10  # of an answer
 _ID = re.compile(r"[A-Za-z0-9_-]{8,32}")
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{24}")
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
 _T = TypeVar("_T")
 
@@ -41,11 +42,13 @@ def to_browser(conversations: Conversations) -> dict[str, Any]:
             "id": item.id,
             "title": item.title,
             "changed": item.changed,
+            "revision": item.revision,
             "turns": [turn_fields(turn) for turn in item.turns],
         }
         for item in conversations.items
     ]
-    return {"version": VERSION, "open": conversations.open, "items": items}
+    kept = {"version": VERSION, "open": conversations.open, "items": items}
+    return {**kept, "browser": conversations.browser}
 
 
 def turn_fields(turn: Turn) -> dict[str, Any]:
@@ -59,7 +62,11 @@ def from_browser(value: object) -> Conversations:
     if not isinstance(value, dict) or value.get("version") != VERSION:
         return Conversations()
     items = {item.id: item for item in _all(value.get("items"), _conversation)}
-    return Conversations(fitting(list(items.values()))).opened(_text(value.get("open")))
+    browser = _text(value.get("browser"))
+    conversations = Conversations(fitting(list(items.values())), "", browser)
+    if not _BROWSER.fullmatch(browser):
+        conversations = conversations.of_browser("")
+    return conversations.opened(_text(value.get("open")))
 
 
 def _conversation(value: dict[str, Any]) -> Conversation | None:
@@ -67,7 +74,8 @@ def _conversation(value: dict[str, Any]) -> Conversation | None:
     turns = tuple(_all(value.get("turns"), _turn))[-MAX_TURNS:]
     if not _ID.fullmatch(id) or not turns:
         return None
-    return Conversation(id, shortened(_text(value.get("title"))) or UNTITLED, _date(changed), turns)
+    title = shortened(_text(value.get("title"))) or UNTITLED
+    return Conversation(id, title, _date(changed), turns, _count(value.get("revision")) or 0)
 
 
 def _turn(value: dict[str, Any]) -> Turn | None:
