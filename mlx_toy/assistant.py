@@ -6,29 +6,44 @@ The app and the command line use this and nothing below it. Reading order of a q
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
-from mlx_toy.documents import Document, Limits, read_document, read_text
+from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
 from mlx_toy.followup import standalone_query
-from mlx_toy.grounding import Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.grounding import (
+    Answer,
+    Plan,
+    answer_question,
+    conclude,
+    plan,
+    room_for_passages,
+    start_answer,
+)
+from mlx_toy.hits import select_hits
+from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
-from mlx_toy.passages import split_passages
-from mlx_toy.replies import Source, Update, stream, with_quote
+from mlx_toy.quota import Quota
+from mlx_toy.rebuilding import Rebuilt, rebuild
+from mlx_toy.reembedding import reembed
+from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
+from mlx_toy.sampling import penalty_from
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
-__all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "Source", "Update"]
+__all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
+__all__ += ["Source", "Update"]
 
+CANDIDATES = 2  # passages looked at for each that is put before the model
 NOTHING_NEAR = "Nothing in your documents is near this question."
 
 
@@ -83,6 +98,11 @@ class Assistant:
         chosen = self.settings.threshold
         return self.embedder.default_threshold if chosen is None else chosen
 
+    @property
+    def quota(self) -> Quota:
+        """The most that a workspace may hold."""
+        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+
     def close(self) -> None:
         """Stop the engines and close the library."""
         self._parts.close()
@@ -90,20 +110,32 @@ class Assistant:
     # --- documents --------------------------------------------------------------------------------
 
     def add_document(
-        self, workspace: str, path: str | Path, name: str | None = None
+        self,
+        workspace: str,
+        path: str | Path,
+        name: str | None = None,
+        *,
+        replace: bool = False,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> StoredDocument:
-        """Read a file and store its passages.
+        """Read a file and store its passages, all of them or none.
 
         Args:
             workspace: whose library.
             path: of the file.
             name: to show, if not the file's own.
+            replace: whether it takes the place of documents of the same name; else it is added
+                beside them, and `same_name` of the result has their ids.
+            progress: told how far it is, in this thread.
+            cancelled: asked several times a second whether to stop.
 
         Raises:
+            IngestCancelled: it was stopped.
             UserError: the file cannot be read, or holds no text.
         """
-        limits = Limits(max_bytes=self.settings.max_file_mb << 20)
-        return self._store(workspace, read_document(path, name, limits))
+        ingest = self._ingest(progress, cancelled)
+        return ingest.add_file(workspace, read_file(path, name, ingest.limits), replace)
 
     def add_text(self, workspace: str, text: str, name: str = "Pasted text") -> StoredDocument:
         """Store the passages of a text that was pasted or piped in.
@@ -111,12 +143,51 @@ class Assistant:
         Raises:
             UserError: it is blank or too long.
         """
-        return self._store(workspace, read_text(text, name))
+        return self._ingest().add_text(workspace, text, name)
 
-    def _store(self, workspace: str, document: Document) -> StoredDocument:
-        passages = split_passages(document, self._parts.count_tokens)
-        texts = [f"{p.heading}\n{p.text}" if p.heading else p.text for p in passages]
-        return self.library.add(workspace, document, passages, self.embedder.embed_passages(texts))
+    def _ingest(
+        self,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        library: Library | None = None,
+    ) -> Ingest:
+        limits = Limits(max_bytes=self.settings.max_file_mb << 20)
+        parts = self._parts
+        return Ingest(
+            library or parts.library,
+            parts.embedder,
+            parts.count_tokens,
+            limits,
+            progress,
+            cancelled,
+            self.quota,
+        )
+
+    def document_text(self, workspace: str, document_id: str) -> str:
+        """All text of a document; the offsets of hits are offsets into it.
+
+        Raises:
+            UserError: it is not in the library.
+        """
+        return self.library.document_text(workspace, document_id)
+
+    def reembed(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> int:
+        """Embed the library anew with this embedder, whichever wrote it; see `reembedding.py`."""
+        return reembed(self.settings.library, self.embedder, progress, cancelled)
+
+    def rebuild(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> list[Rebuilt]:
+        """Repair a damaged library from the files that were kept; see `rebuilding.py`."""
+        embedder = self.embedder
+        return rebuild(
+            self.settings.library,
+            embedder.fingerprint,
+            embedder.dimensions,
+            lambda library: self._ingest(progress, cancelled, library),
+        )
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace."""
@@ -178,16 +249,23 @@ class Assistant:
         question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        return answer_question(self.engine, question, passages)
+        return answer_question(self.engine, question, passages, embedder=self.embedder)
 
-    def complete(self, text: str, sampling: Sampling | None = None) -> Iterator[Update]:
+    def complete(
+        self, text: str, sampling: Sampling | None = None, kept: Sequence[int] = ()
+    ) -> Iterator[Update]:
         """Continue a text with the base model.
 
+        Args:
+            text: the beginning.
+            sampling: how to choose tokens; the settings' if None.
+            kept: tokens of a continuation that was begun before, to go on from.
+
         Yields:
-            What was added so far.
+            What was added so far; the prompt of its trace ends with the kept tokens.
 
         Raises:
-            UserError: the text is empty.
+            UserError: the text is empty, or too much was asked for.
         """
         text = clean(text)
         if not text.strip():
@@ -195,47 +273,76 @@ class Assistant:
         engine = self.base_engine
         sampling = sampling or self.sampling()
         bos = [] if engine.tokenizer.bos_id is None else [engine.tokenizer.bos_id]
-        room = engine.context_length - sampling.max_tokens - 1
+        room = engine.context_length - sampling.max_tokens - len(kept) - 1
         if room < 8:
             raise UserError(
-                f"an answer of {sampling.max_tokens} tokens leaves no room for the text: "
-                f"ask for less than {engine.context_length - 8}"
+                f"{len(kept) + sampling.max_tokens} tokens leave no room for the text: "
+                f"ask for less than {engine.context_length - len(kept) - 8}"
             )
         # The end of the text alone decides how it goes on; its beginning may not fit.
         ids = engine.tokenizer.encode(text[-MAX_MESSAGE:].rstrip())[-room:]
-        generation = engine.generate([*bos, *ids], sampling)
+        prompt = [*bos, *ids]
+        processors = []
+        if kept and sampling.repetition_penalty != 1:
+            processors = [penalty_from(len(prompt), sampling.repetition_penalty)]
+            sampling = replace(sampling, repetition_penalty=1.0)
+        generation = engine.generate([*prompt, *kept], sampling, logits_processors=processors)
         yield from stream(generation)
 
     def _reply_from_documents(
         self, workspace: str, question: str, query: str, options: AnswerOptions
     ) -> Iterator[Update]:
-        hits = self.search(workspace, query, options.passages)
+        room = room_for_passages(self.engine, question, options.strict)
+        hits = self._find(workspace, query, options.passages, room)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
-        passages = [hit.text for hit in hits]
-        for update, answer in self._answer(question, passages):
+        texts = [hit.text for hit in hits]
+        question_plan = plan(
+            self.engine,
+            question,
+            texts,
+            options.strict,
+            options.sampling(),
+            embedder=self.embedder,
+            query=query,
+        )
+        for update, answer in self._answer(question_plan):
             if answer is None:
-                yield Update(update.text, sources, stats=update.stats)
+                yield replace(update, sources=sources)
                 continue
-            located = with_quote(sources, answer)
-            yield Update(answer.answer, located, True, answer.abstained, update.stats)
+            confirm(self.library, workspace, sources, answer)
+            yield replace(
+                update,
+                text=answer.answer,
+                sources=with_quotes(sources, answer),
+                abstained=answer.abstained,
+                segments=answer.segments,
+                confidence=answer.confidence,
+            )
 
-    def _answer(
-        self, question: str, passages: Sequence[str]
-    ) -> Iterator[tuple[Update, Answer | None]]:
-        """Stream an answer; the last item carries where it stands."""
-        question_plan = plan(self.engine, question, passages)
+    def _find(self, workspace: str, query: str, limit: int, room: int) -> list[Hit]:
+        """The passages that go before the model: different ones, and as many as it has room for."""
+        found = self.search(workspace, query, CANDIDATES * limit)
+        return select_hits(found, limit, room, self._parts.count_tokens)
+
+    def _answer(self, question_plan: Plan) -> Iterator[tuple[Update, Answer | None]]:
+        """Stream an answer; the last item carries what it is worth."""
+        if question_plan.refused is not None:
+            yield Update("", done=True), question_plan.refused
+            return
         generation = start_answer(self.engine, question_plan)
-        text, tokens = "", []
+        text, chunks, trace = "", [], Trace(generation.prompt_ids)
         for chunk in generation:
-            text += chunk.text
-            tokens.append(chunk.token)
-            yield Update(text, stats=generation.stats), None
-        answer = conclude(question_plan, passages, text, tokens)
-        yield Update(text, done=True, stats=generation.stats), answer
+            text, trace = text + chunk.text, trace.grown(chunk.token)
+            chunks.append(chunk)
+            # What may yet turn out to be no answer is not shown before it is one.
+            shown = "" if question_plan.may_be_withheld else text
+            yield Update(shown, stats=generation.stats, trace=trace), None
+        answer = conclude(self.engine, question_plan, chunks)
+        yield Update(text, done=True, stats=generation.stats, trace=trace), answer
 
     def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
         length, sampling = self.engine.context_length, options.sampling()

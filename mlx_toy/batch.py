@@ -14,12 +14,13 @@ from typing import Any
 from mlx_toy.cli import PARTLY
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import ABSTAINED, answer_question
+from mlx_toy.grounding import ABSTAINED, answer_question, retriever_for
 from mlx_toy.json_lines import Reader, Record, open_output
 from mlx_toy.messages import checked
 from mlx_toy.output import note, show_json
 from mlx_toy.parts import BUNDLED_BASE
 from mlx_toy.progress import Progress
+from mlx_toy.scoring import with_start
 from mlx_toy.settings import Settings
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1024, 2_000_000  # computed at a time, at most
@@ -34,12 +35,10 @@ def score(options: Namespace, settings: Settings) -> int:
         Engine.load(model) as engine,
     ):
         progress = Progress("score", records.total)
-        tokenizer = engine.tokenizer
-        # A model without bos is given the token that ends a text, as other evaluations do.
-        bos = min(engine.stop_ids) if tokenizer.bos_id is None else tokenizer.bos_id
         for piece in _pieces(records):
             texts = [record.value for record in piece]
-            scores = engine.score([[bos, *tokenizer.encode(text)] for text in texts])
+            ids = [with_start(engine.tokenizer, engine.stop_ids, text) for text in texts]
+            scores = engine.score(ids)
             for text, (nats, tokens) in zip(texts, scores, strict=True):
                 size = len(text.encode())
                 show_json({"nats": nats, "tokens": tokens, "bytes": size}, output)
@@ -56,11 +55,14 @@ def answer(options: Namespace, settings: Settings) -> int:
         Engine.load(settings.model) as engine,
     ):
         progress = Progress("answer", records.total)
+        embedder = retriever_for(engine)
         for record in records:
             question, passages = record.value
             try:
                 has_text = any(passage.strip() for passage in passages)
-                found = answer_question(engine, question, passages) if has_text else ABSTAINED
+                found = ABSTAINED
+                if has_text:
+                    found = answer_question(engine, question, passages, embedder=embedder)
             except UserError as error:
                 records.report(record.number, str(error))
                 continue

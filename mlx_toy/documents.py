@@ -8,14 +8,15 @@ that names the file and says what to do.
 
 import hashlib
 import re
-import stat
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mlx_toy.code_structure import SUFFIXES, code_blocks
+from mlx_toy.files import SourceFile, clean_name, read_file
 from mlx_toy.outline import assemble
 from mlx_toy.page_text import clean_text, join_pages
 from mlx_toy.reader_process import Limits, ReaderError, run_reader
@@ -23,8 +24,8 @@ from mlx_toy.refusals import NOUNS, READABLE, DocumentError, refusal
 from mlx_toy.structure import Block
 from mlx_toy.text_encoding import decode, describe
 
-__all__ = ["KINDS", "READABLE", "Document", "DocumentError", "Limits", "clean_name"]
-__all__ += ["read_document", "read_text"]
+__all__ = ["KINDS", "READABLE", "Document", "DocumentError", "Limits", "SourceFile", "clean_name"]
+__all__ += ["parse", "read_document", "read_file", "read_text"]
 
 _SUFFIXES = {
     "text": ".txt .text",
@@ -38,7 +39,6 @@ _SUFFIXES = {
     "code": SUFFIXES,
 }
 KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
-MAX_NAME = 120  # characters of a file's name that are kept and shown
 
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,300})\]\([^()\n]{0,2000}\)")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")  # how Office locks a file
@@ -55,6 +55,8 @@ class Document:
         kind: "text", "markdown", "pdf", "word", "epub", "html", "csv", "tsv" or "code".
         notes: sentences about what was lost, such as pages without text.
         blocks: headings, paragraphs, lists and tables; empty if they have to be found in the text.
+        size: of the file, in bytes.
+        file_digest: of the file (`SourceFile.digest`); "" if there was none.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Document:
     kind: str = "text"
     notes: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
+    size: int = 0
+    file_digest: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -82,22 +86,44 @@ def read_document(
     limits: Limits | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Document:
-    """Read a file of any format in `KINDS`.
+    """Read a file of any format in `KINDS`: `read_file` and `parse` in one.
+
+    Raises:
+        DocumentError: with one sentence, if the file cannot be read.
+    """
+    return parse(read_file(path, name, limits), limits, progress)
+
+
+def parse(
+    file: SourceFile,
+    limits: Limits | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    poll: Callable[[], None] | None = None,
+) -> Document:
+    """The text of a file of any format in `KINDS`.
 
     Args:
-        path: the file.
-        name: what to call it, if not by the last part of its path; its suffix then counts.
+        file: its name and bytes.
         limits: what it may cost.
         progress: called with (pages read, pages in all) while a PDF is being parsed.
+        poll: called several times a second; what it raises stops the reading and is passed on.
 
     Raises:
         DocumentError: with one sentence, if the file cannot be read.
     """
     limits = limits or Limits()
-    path = Path(path)
-    name = clean_name(name or path.name)
-    data = _read_bytes(path, name, limits)
-    suffix = Path(name).suffix.lower()
+    document = _parse(file, limits, progress, poll)
+    return replace(document, size=len(file.data), file_digest=file.digest)
+
+
+def _parse(
+    file: SourceFile,
+    limits: Limits,
+    progress: Callable[[int, int], None] | None,
+    poll: Callable[[], None] | None,
+) -> Document:
+    """Decide by a file's content what it is, and read it as that."""
+    name, data, suffix = file.name, file.data, file.suffix
     kind = KINDS.get(suffix)
     if kind is None:
         what = f"{suffix} files" if suffix else "files without a suffix"
@@ -106,9 +132,9 @@ def read_document(
     try:
         if head.startswith(b"%PDF-") or (kind == "pdf" and b"%PDF-" in head):
             kind = "pdf"
-            return _read_pages(data, name, limits, progress)
+            return _read_pages(name, run_reader(data, kind, limits, poll), progress)
         if data.startswith(b"PK\x03\x04") and kind != "pdf":
-            return _read_pieces(data, "zip", kind, name, limits)
+            return _read_pieces(name, run_reader(data, "zip", limits, poll), kind)
         if kind in ("pdf", "word", "epub"):
             if _ENCRYPTED_PACKAGE in data:
                 raise ReaderError("encrypted")
@@ -121,7 +147,7 @@ def read_document(
         if decoded is None:
             raise DocumentError(f"{name} is not text but {describe(data)}; save it as {READABLE}.")
         if kind in ("html", "csv", "tsv"):
-            return _read_pieces(data, kind, kind, name, limits)
+            return _read_pieces(name, run_reader(data, kind, limits, poll), kind)
     except ReaderError as error:
         raise refusal(error.code, name, kind, limits, error.value) from error
     return read_text(decoded, name, kind, limits)
@@ -151,40 +177,14 @@ def read_text(
     if len(text) > limits.max_characters:
         raise refusal("characters", name, kind, limits)
     blocks = tuple(code_blocks(text)) if kind == "code" else ()
-    return Document(clean_name(name), text, (), kind, (), blocks)
+    size = len(text.encode())
+    return Document(clean_name(name), text, (), kind, (), blocks, size)
 
 
-def clean_name(name: str) -> str:
-    """The last part of a path as a single line of bounded length, with its suffix kept."""
-    name = " ".join(clean_text(re.split(r"[/\\]", name)[-1]).split()) or "document"
-    if len(name) > MAX_NAME:
-        suffix = Path(name).suffix[:12]
-        name = name[: MAX_NAME - len(suffix) - 1] + "…" + suffix
-    return name
-
-
-def _read_bytes(path: Path, name: str, limits: Limits) -> bytes:
-    """The bytes of a regular file that is neither empty nor too large."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DocumentError(f"{name} is not a file; give the path of one.")
-        with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its path is not valid"
-        raise DocumentError(f"{name} cannot be opened ({reason}); check its path.") from error
-    if not data:
-        raise DocumentError(f"{name} is empty; choose a file that has some text.")
-    if len(data) > limits.max_bytes:
-        size = f"{limits.max_bytes / 2**20:.3g} MB"
-        raise DocumentError(f"{name} is larger than {size}; split it into smaller files.")
-    return data
-
-
-def _read_pieces(data: bytes, reader: str, kind: str, name: str, limits: Limits) -> Document:
-    """Parse a file that consists of headings, paragraphs, lists and tables."""
+def _read_pieces(name: str, records: Iterator[dict[str, Any]], kind: str) -> Document:
+    """Put together a file that consists of headings, paragraphs, lists and tables."""
     pieces = []
-    for record in run_reader(data, reader, limits):
+    for record in records:
         kind = record.get("kind", kind)
         if "text" in record:
             pieces.append(record)
@@ -195,12 +195,14 @@ def _read_pieces(data: bytes, reader: str, kind: str, name: str, limits: Limits)
 
 
 def _read_pages(
-    data: bytes, name: str, limits: Limits, progress: Callable[[int, int], None] | None
+    name: str,
+    records: Iterator[dict[str, Any]],
+    progress: Callable[[int, int], None] | None,
 ) -> Document:
-    """Parse a PDF and join its pages."""
+    """Join the pages of a PDF."""
     pages: list[str | None] = []
     total = 0
-    for record in run_reader(data, "pdf", limits):
+    for record in records:
         total = record.get("pages", total)
         if "page" in record:
             pages.append(record["page"])

@@ -32,6 +32,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
+_QUESTION_NAME = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z]\w+|\b\d[\d.,]*\d|\b\d\b")
 _ASKS_NUMBER = re.compile(
     r"\b(when|how (many|much|long|old|far|often|tall|big|large)|which year"
     r"|what (year|date|percent\w*|number|time|day|century))\b",
@@ -109,10 +110,13 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
         present = set(bag)
         overlap = sum(value for word, value in weight.items() if word in present)
         overlap += _PAIR_BONUS * mean * len(pairs & set(pairwise(bag)))
-        if overlap and _has_form(question, text, set(asked)):
+        if overlap and has_kind(question, text):
             overlap += _FORM_BONUS * mean
         ranked.append(Sentence(index, start, end, text, overlap))
     return sorted(ranked, key=lambda sentence: -sentence.score)
+
+
+_COMMON_STEMS = _COMMON | set(words(" ".join(_COMMON)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,34 @@ def _goes_on_a_name(sentence: str, at: int, telling: dict[int, str]) -> bool:
     return sentence[before + len(telling[before]) : at] == " "
 
 
-def _has_form(question: str, sentence: str, asked: set[str]) -> bool:
+@dataclass(frozen=True)
+class Missing:
+    """Words of a question that a text lacks.
+
+    Attributes:
+        share: of the question's telling words, 0 to 1; 0 if it has none.
+        names: how many of them are names or numbers.
+    """
+
+    share: float
+    names: int
+
+
+def missing(question: str, text: str) -> Missing:
+    """What of a question does not stand in a text, endings aside.
+
+    A question about something else often shares its common words with a passage, but hardly its
+    names and numbers.
+    """
+    present = set(words(text))
+    telling = [w for w in dict.fromkeys(words(question)) if w not in _COMMON_STEMS]
+    lacking = [word for word in telling if word not in present]
+    names = {stem for match in _QUESTION_NAME.finditer(question) for stem in words(match.group())}
+    share = len(lacking) / len(telling) if telling else 0.0
+    return Missing(share, len(names - present))
+
+
+def has_kind(question: str, sentence: str) -> bool:
     """Whether a sentence holds the kind of thing that is asked for, beside the question's words."""
     if _ASKS_NUMBER.search(question):
         pattern = _NUMBER
@@ -168,4 +199,5 @@ def _has_form(question: str, sentence: str, asked: set[str]) -> bool:
         pattern = _NAME
     else:
         return False
+    asked = set(words(question))
     return any(_stem(match.group().lower()) not in asked for match in pattern.finditer(sentence))

@@ -14,7 +14,9 @@ import numpy as np
 
 from mlx_toy.documents import Document
 from mlx_toy.fusion import Fusion, fuse
-from mlx_toy.library_errors import LibraryError, OtherEmbedderError
+from mlx_toy.indexes import VECTOR_INDEX_ROWS
+from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
+from mlx_toy.originals import Original, Originals
 from mlx_toy.passages import Passage
 from mlx_toy.rows import (
     COLUMNS,
@@ -23,12 +25,17 @@ from mlx_toy.rows import (
     Hit,
     StoredDocument,
     is_document,
+    is_file,
+    is_id,
+    joined_text,
     make_rows,
     stored_documents,
 )
-from mlx_toy.tables import PURGE_INTERVAL_S, SEARCH_COLUMN, VECTOR_COLUMN, Tables
+from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.tables import PURGE_INTERVAL_S, Tables, check_name
 
-__all__ = ["Fusion", "Hit", "Library", "LibraryError", "OtherEmbedderError", "StoredDocument"]
+__all__ = ["Fusion", "Hit", "Library", "LibraryError", "Original", "OtherEmbedderError"]
+__all__ += ["StoredDocument"]
 
 CANDIDATES = 50  # passages that each of the two searches contributes to the fusion
 MAX_QUERY = 2_000  # characters of a query that are searched for: its beginning and its end
@@ -44,6 +51,8 @@ class Library:
         fusion: how the two ranked lists are weighed.
         purge_interval_s: least time between two removals of deleted text from the disk; what is
             left over is removed by `close`.
+        vector_index_rows: from so many passages on a workspace gets an index of its vectors; below
+            it every passage is compared.
 
     Raises:
         LibraryError: if it cannot be opened.
@@ -57,11 +66,15 @@ class Library:
         dimensions: int,
         fusion: Fusion | None = None,
         purge_interval_s: float = PURGE_INTERVAL_S,
+        vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
         self.dimensions = dimensions
         self._fusion = fusion or Fusion()
-        self._tables = Tables(uri, fingerprint, dimensions, COLUMNS, purge_interval_s)
+        self._tables = Tables(
+            uri, fingerprint, dimensions, COLUMNS, purge_interval_s, vector_index_rows
+        )
         self.uri = self._tables.uri
+        self._originals = Originals(self.uri)
         for workspace in self._tables.names()[:1]:  # all were written by one embedder: tell it now
             self._tables.check_workspace(workspace)
 
@@ -72,7 +85,7 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Merge files and remove deleted text from the disk."""
+        """Merge files and remove deleted text from the disk; wait for an index that is built."""
         self._tables.close()
 
     def workspaces(self) -> list[str]:
@@ -82,21 +95,30 @@ class Library:
     def drop_workspace(self, workspace: str) -> None:
         """Remove a workspace and its files; one that is not there is no error."""
         self._tables.drop(workspace)
+        self._originals.drop(workspace)
 
     def clear(self, workspace: str) -> None:
         """Remove all documents of a workspace, and their text from the disk."""
-        self._tables.drop(workspace)
+        self.drop_workspace(workspace)
 
     def add(
-        self, workspace: str, document: Document, passages: list[Passage], vectors: np.ndarray
+        self,
+        workspace: str,
+        document: Document,
+        passages: list[Passage],
+        vectors: np.ndarray,
+        original: Original | None = None,
+        replace_old: bool = False,
     ) -> StoredDocument:
         """Store a document's passages in one transaction; the same content only once.
 
         Args:
             workspace: where to; made if there is none.
             document: what the passages are of.
-            passages: at least one.
+            passages: at least one, in order.
             vectors: one for each passage, [N, D].
+            original: the file, to be kept if this library is a folder.
+            replace_old: whether other documents of the same name go, in the same transaction.
 
         Returns:
             The document as stored, with `already` true if it was there before.
@@ -104,29 +126,77 @@ class Library:
         if not passages:
             raise LibraryError(f"{document.name} has no text that could be stored.")
         vectors = self._checked(vectors, (len(passages), self.dimensions))
-        document_id = document.digest[:32]
+        document_id = _id(document)
 
         def insert(table: Any) -> StoredDocument:
-            if before := stored_documents(table, document_id):
-                return replace(before[0], already=True)
             rows = make_rows(document_id, document, passages, vectors, self._tables.schema)
+            name = rows["document"][0].as_py()
+            namesakes = (other.id for other in stored_documents(table) if other.name == name)
+            others = tuple(other for other in namesakes if other != document_id)
             # Not `add`: another process may be storing the same document at this moment.
-            result = table.merge_insert("id").when_not_matched_insert_all().execute(rows)
-            stored = stored_documents(table, document_id)[0]
-            return replace(stored, already=result.num_inserted_rows == 0)
+            merge = table.merge_insert("id").when_not_matched_insert_all()
+            if others and replace_old:
+                merge = merge.when_not_matched_by_source_delete(is_document(*others))
+            result = merge.execute(rows)
+            stored = stored_documents(table, is_document(document_id))[0]
+            there, gone = ((), others) if replace_old else (others, ())
+            already = result.num_inserted_rows == 0
+            return replace(stored, already=already, same_name=there, replaced=gone)
 
-        return self._tables.write(workspace, insert)
+        stored = self._tables.write(workspace, insert, lambda stored: bool(stored.replaced))
+        self._originals.remove(workspace, stored.replaced)
+        if original:
+            self.keep_original(workspace, stored, original)
+        return stored
+
+    def keep_original(self, workspace: str, stored: StoredDocument, original: Original) -> None:
+        """Keep a document's file, unless the document has been removed meanwhile."""
+        with explained(self.uri):
+            self._originals.keep(workspace, stored.id, stored.name, *original)
+        if self._document(workspace, is_document(stored.id)) is None:
+            self._originals.remove(workspace, [stored.id])
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace, in the order in which they were added."""
         return self._tables.read(workspace, stored_documents, [])
 
+    def find_file(self, workspace: str, digest: str) -> StoredDocument | None:
+        """The document that came from a file of this digest (`SourceFile.digest`)."""
+        return self._document(workspace, is_file(digest))
+
+    def find_text(self, workspace: str, document: Document) -> StoredDocument | None:
+        """The document that has the same text."""
+        return self._document(workspace, is_document(_id(document)))
+
+    def _document(self, workspace: str, condition: str) -> StoredDocument | None:
+        def find(table: Any) -> StoredDocument | None:
+            return next(iter(stored_documents(table, condition)), None)
+
+        return self._tables.read(workspace, find, None)
+
+    def document_text(self, workspace: str, document_id: str) -> str:
+        """All text of a document, to which the offsets of its passages and of hits refer.
+
+        Raises:
+            LibraryError: there is no such document.
+        """
+        is_ours = is_id(document_id) and self._document(workspace, is_document(document_id))
+        if not is_ours:
+            raise LibraryError("That document is not in the library any more; reload the list.")
+        return self._tables.read(workspace, lambda table: joined_text(table, document_id), "")
+
+    def original(self, workspace: str, document_id: str) -> Path | None:
+        """The file that a document was read from; None if it is not there or was not kept."""
+        check_name(workspace)
+        return self._originals.find(workspace, document_id) if is_id(document_id) else None
+
     def remove(self, workspace: str, document_id: str) -> bool:
         """Remove a document in one transaction; false if there is none of that id."""
-        if all(stored.id != document_id for stored in self.documents(workspace)):
+        if not is_id(document_id) or not self._document(workspace, is_document(document_id)):
             return False
         condition = is_document(document_id)
-        self._tables.write(workspace, lambda table: table.delete(condition), deletes=True)
+        self._tables.write(workspace, lambda table: table.delete(condition), lambda _: True)
+        self._originals.remove(workspace, [document_id])
         return True
 
     def passages(self, workspace: str, document_id: str, first: int, last: int) -> list[Passage]:
@@ -193,6 +263,11 @@ class Library:
         if vectors.shape != shape or not np.isfinite(vectors).all():
             raise ValueError(f"vectors of {vectors.shape}, expected finite numbers of {shape}")
         return vectors
+
+
+def _id(document: Document) -> str:
+    """The id of a document: two files of the same text are one."""
+    return document.digest[:32]
 
 
 def _cosine(a: np.ndarray, b: list[float]) -> float:

@@ -2,19 +2,24 @@
 
 Why: what a stranger's file does to a parser must not happen to the app. The process gets the bytes
 through a pipe, has a time limit here and limits of its own (`mlx_toy/readers/__main__.py`), and is
-killed when it is late or nobody listens any more.
+killed when it is late, when the caller gives up, or when nobody listens any more.
 """
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
+
+POLL_S = 0.1  # between two looks at whether the caller gave up
+MAX_WAITING = 64  # records read ahead of whoever uses them
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,7 +33,8 @@ class Limits:
         max_pages: pages of a PDF.
         max_characters: characters of its text; five million are about ten thick books.
         max_unpacked_bytes: what the parts of an archive that are read may unpack to.
-        timeout_s: seconds of wall-clock time that parsing it may take.
+        timeout_s: seconds of wall-clock time that a page may take, or a file without pages.
+        total_s: seconds that all of it may take: a thousand pages on a busy laptop take minutes.
         memory_bytes: address space of the process that parses it, where the system enforces it.
     """
 
@@ -37,6 +43,7 @@ class Limits:
     max_characters: int = 5_000_000
     max_unpacked_bytes: int = 100 * 2**20
     timeout_s: float = 60.0
+    total_s: float = 900.0
     memory_bytes: int = 2**30
 
 
@@ -48,13 +55,16 @@ class ReaderError(Exception):
         self.code, self.value = code, value
 
 
-def run_reader(data: bytes, kind: str, limits: Limits) -> Iterator[dict[str, Any]]:
+def run_reader(
+    data: bytes, kind: str, limits: Limits, poll: Callable[[], None] | None = None
+) -> Iterator[dict[str, Any]]:
     """The records that a reader writes about a file; see `mlx_toy/readers/output.py`.
 
     Args:
         data: the file.
         kind: "pdf", "zip", "html", "csv" or "tsv".
         limits: what it may cost.
+        poll: called several times a second; what it raises stops the reader and is passed on.
 
     Raises:
         ReaderError: it could not be read to its end.
@@ -70,18 +80,13 @@ def run_reader(data: bytes, kind: str, limits: Limits) -> Iterator[dict[str, Any
         env=environment,
     )
     assert worker.stdin and worker.stdout
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        worker.kill()
-
-    timer = threading.Timer(limits.timeout_s, stop)
-    timer.daemon = True
-    timer.start()
+    end = time.monotonic() + limits.total_s
+    lines: queue.Queue[bytes] = queue.Queue(MAX_WAITING)
     threading.Thread(target=_feed, args=(worker.stdin, data), daemon=True).start()
+    reader = threading.Thread(target=_collect, args=(worker.stdout, lines), daemon=True)
+    reader.start()
     try:
-        for line in worker.stdout:
+        while line := _next(lines, end, limits.timeout_s, poll):
             record = json.loads(line)
             if "error" in record:
                 raise ReaderError(record["error"], record.get("value"))
@@ -91,11 +96,35 @@ def run_reader(data: bytes, kind: str, limits: Limits) -> Iterator[dict[str, Any
     except ValueError:
         pass  # killed in the middle of a line
     finally:
-        timer.cancel()
         worker.kill()
+        while reader.is_alive():  # it may wait for room for a line
+            with suppress(queue.Empty):
+                lines.get(timeout=POLL_S)
         worker.stdout.close()
         worker.wait()
-    raise ReaderError("late" if late.is_set() else "crashed")
+    raise ReaderError("crashed")
+
+
+def _next(
+    lines: "queue.Queue[bytes]", end: float, timeout_s: float, poll: Callable[[], None] | None
+) -> bytes:
+    """The next line, b"" at the end; meanwhile, look at the clock and at whether to go on."""
+    began = time.monotonic()
+    while True:
+        if poll:
+            poll()
+        with suppress(queue.Empty):
+            return lines.get(timeout=POLL_S)
+        now = time.monotonic()
+        if now > end or now > began + timeout_s:
+            raise ReaderError("late")
+
+
+def _collect(pipe: IO[bytes], lines: "queue.Queue[bytes]") -> None:
+    """Pass on the lines that a process writes, and b"" when it has ended."""
+    for line in pipe:
+        lines.put(line)
+    lines.put(b"")
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

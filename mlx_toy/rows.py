@@ -9,7 +9,7 @@ import numpy as np
 
 from mlx_toy.documents import Document
 from mlx_toy.passages import Passage
-from mlx_toy.tables import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
 
 # Every passage carries its document's facts, so that adding a document is one transaction.
 COLUMNS = {
@@ -19,18 +19,26 @@ COLUMNS = {
     "added": "string",
     "pages": "int32",
     "characters": "int64",
+    "bytes": "int64",  # size of the file
+    "kind": "string",
+    "notes": "string",  # a sentence a line
+    "file": "string",  # digest of the file, "" for pasted text
     "passages": "int32",
     "passage": "int32",  # its place in the document, from 0
     "page": "int32",
     "heading": "string",
+    "before": "string",  # the document's text between the passage before and this one
     "text": "string",
     "start": "int64",
     "end": "int64",
 }
 DOCUMENT_COLUMNS = ["document_id", "document", "passages", "pages", "characters", "added"]
+DOCUMENT_COLUMNS += ["bytes", "kind", "notes"]
 HIT_COLUMNS = ["document_id", "document", "page", "heading", "text", "start", "end", "passage"]
+HIT_COLUMNS += ["before"]
 PASSAGE_COLUMNS = ["text", "start", "end", "page", "heading"]
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
+_FILE_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,12 @@ class StoredDocument:
         pages: how many it has; None if its format has no pages.
         characters: length of its text.
         added: when, in UTC, ISO 8601.
+        bytes: size of the file.
+        kind: of its format, as in `Document`.
+        notes: sentences about what was lost, such as pages without text.
         already: whether it was there before it was added.
+        same_name: ids of other documents of its name, when it was added and left them there.
+        replaced: ids of other documents of its name, whose place it took.
     """
 
     id: str
@@ -53,7 +66,12 @@ class StoredDocument:
     pages: int | None
     characters: int
     added: str
+    bytes: int = 0
+    kind: str = ""
+    notes: tuple[str, ...] = ()
     already: bool = False
+    same_name: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,7 @@ class Hit:
         score: fused score, by which hits are ordered.
         vector_rank, text_rank: place (from 1) in each ranked list; None if not in it.
         passage: its place in the document, from 0; `Library.passages` gives its neighbours.
+        before: the document's text between the passage before and this one.
     """
 
     document_id: str
@@ -81,6 +100,7 @@ class Hit:
     vector_rank: int | None
     text_rank: int | None
     passage: int = 0
+    before: str = ""
 
 
 def make_rows(
@@ -93,19 +113,27 @@ def make_rows(
     """The rows of a document as an Arrow table; `vectors` are [N, D] for N passages."""
     import pyarrow as pa
 
-    added = datetime.now(UTC).isoformat(timespec="milliseconds")
+    facts = {
+        "document_id": document_id,
+        "document": document.name.encode("utf-8", "replace").decode(),
+        "added": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "pages": len(document.page_starts) or None,
+        "characters": len(document.text),
+        "bytes": document.size,
+        "kind": document.kind,
+        "notes": "\n".join(document.notes),
+        "file": document.file_digest,
+        "passages": len(passages),
+    }
+    ends = [0, *(passage.end for passage in passages)]
     rows = [
         {
+            **facts,
             "id": f"{document_id}-{number}",
-            "document_id": document_id,
-            "document": document.name.encode("utf-8", "replace").decode(),
-            "added": added,
-            "pages": len(document.page_starts) or None,
-            "characters": len(document.text),
-            "passages": len(passages),
             "passage": number,
             "page": passage.page,
             "heading": passage.heading,
+            "before": document.text[ends[number] : passage.start],
             "text": passage.text,
             "start": passage.start,
             "end": passage.end,
@@ -114,22 +142,83 @@ def make_rows(
         for number, passage in enumerate(passages)
     ]
     column = schema.get_field_index(VECTOR_COLUMN)
-    table = pa.Table.from_pylist(rows, schema=schema.remove(column))
+    return with_vectors(pa.Table.from_pylist(rows, schema=schema.remove(column)), vectors, schema)
+
+
+def with_vectors(rows: Any, vectors: np.ndarray, schema: Any) -> Any:
+    """An Arrow table of `schema`: rows without vectors, and the vectors [N, D]."""
+    import pyarrow as pa
+
+    column = schema.get_field_index(VECTOR_COLUMN)
     flat = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
-    return table.add_column(column, schema.field(column), flat)
+    return rows.add_column(column, schema.field(column), flat).cast(schema)
 
 
-def stored_documents(table: Any, document_id: str | None = None) -> list[StoredDocument]:
-    """The documents of a table, or the one of that id, in the order in which they were added."""
-    condition = "passage = 0" + (f" AND {is_document(document_id)}" if document_id else "")
-    rows = table.search().where(condition).select(DOCUMENT_COLUMNS).limit(None).to_list()
+def stored_documents(table: Any, condition: str = "") -> list[StoredDocument]:
+    """The documents of a table in the order in which they were added.
+
+    Args:
+        table: of a workspace.
+        condition: a filter, such as `is_document`.
+    """
+    first = "passage = 0" + (f" AND {condition}" if condition else "")
+    rows = table.search().where(first).select(DOCUMENT_COLUMNS).limit(None).to_list()
     rows.sort(key=lambda row: row["added"])
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: dict[str, Any]) -> StoredDocument:
     names = {"document_id": "id", "document": "name"}
-    return [StoredDocument(**{names.get(key, key): row[key] for key in row}) for row in rows]
+    facts = {names.get(key, key): row[key] for key in row}
+    return StoredDocument(**{**facts, "notes": tuple(row["notes"].splitlines())})
 
 
-def is_document(document_id: str) -> str:
-    """The filter for one document; only an id that was made here can get into it."""
-    if not _DOCUMENT_ID.fullmatch(document_id):
-        raise ValueError(f"{document_id!r} is not the id of a document")
-    return f"document_id = '{document_id}'"
+def joined_text(table: Any, document_id: str) -> str:
+    """The text of a document: its passages and what stands between them."""
+    columns = ["passage", "before", "text"]
+    found = table.search().where(is_document(document_id)).select(columns).limit(None).to_list()
+    found.sort(key=lambda row: row["passage"])
+    return "".join(row["before"] + row["text"] for row in found)
+
+
+def all_rows(table: Any) -> Any:
+    """All rows of a table of any format as an Arrow table: its columns and ours, but no vectors.
+
+    In format 1 what stands between two passages was not kept; blanks keep the offsets true.
+    """
+    import pyarrow as pa
+
+    has = set(table.schema.names)
+    columns = [name for name in (*COLUMNS, SEARCH_COLUMN) if name in has]
+    rows = table.search().select(columns).limit(None).to_list()
+    if not has.issuperset(COLUMNS):
+        rows.sort(key=lambda row: (row["document_id"], row["passage"]))
+        end, last = 0, None
+        for row in rows:
+            end = end if row["document_id"] == last else 0
+            added = {"bytes": 0, "kind": "", "notes": "", "file": "", "before": ""}
+            row |= {**added, "before": " " * (row["start"] - end)}
+            end, last = row["end"], row["document_id"]
+    kinds = list(COLUMNS.items())
+    return pa.Table.from_pylist(rows, pa.schema([*kinds, (SEARCH_COLUMN, "string")]))
+
+
+def is_id(document_id: str) -> bool:
+    """Whether this can be the id of a document."""
+    return _DOCUMENT_ID.fullmatch(document_id) is not None
+
+
+def is_document(*document_ids: str) -> str:
+    """The filter for some documents; only ids that were made here can get into it."""
+    for document_id in document_ids:
+        if not is_id(document_id):
+            raise ValueError(f"{document_id!r} is not the id of a document")
+    listed = ", ".join(f"'{document_id}'" for document_id in document_ids)
+    return f"document_id IN ({listed})"
+
+
+def is_file(digest: str) -> str:
+    """The filter for documents that came from a file of this digest."""
+    if not _FILE_DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest!r} is not the digest of a file")
+    return f"file = '{digest}'"

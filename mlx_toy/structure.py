@@ -14,6 +14,7 @@ MAX_HEADING_WORDS = 12
 
 _HASHES = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)$")
+_TABLE_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?\s+\S")
 _ITEM = re.compile(r"(?:[-*+•‣▪|>]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
@@ -62,35 +63,45 @@ def keep_empty_headings(blocks: Sequence[Block]) -> Iterator[Block]:
 
 
 def _markdown_blocks(text: str) -> Iterator[Block]:
-    """Paragraphs, and headings marked by "#" or underlined, outside of fenced code."""
+    """Paragraphs, tables, fenced code, and headings marked by "#" or underlined."""
     body = offset = 0  # the paragraph so far is text[body:offset]
-    lines = 0  # that it has
-    fence = ""
+    before = 0  # where the line before begins
+    lines = 0  # that the paragraph has
+    fence, form = "", "prose"
     for line in text.splitlines(keepends=True):
         end = offset + len(line)
-        match = _FENCE.match(line)
-        if match and fence in ("", match.group(1)):
-            fence = "" if fence else match.group(1)
+        mark = _FENCE.match(line)
+        opens, closes = bool(mark and not fence), bool(mark and mark.group(1) == fence)
         hashes = None if fence else _HASHES.match(line.rstrip())
+        heading = hashes if hashes and len(hashes.group(2)) <= MAX_HEADING else None
         underline = None if fence or lines != 1 else _UNDERLINE.match(line.rstrip())
-        if hashes and len(hashes.group(2)) <= MAX_HEADING:
-            if lines:
-                yield Block(body, offset)
-            title = _plain(hashes.group(2).rstrip("#")) or hashes.group(2)
-            yield Block(offset, end, len(hashes.group(1)), title)
-            body, lines = end, 0
+        row = form == "prose" and lines > 0 and "|" in text[before:offset] and "|" in line
+        if row and _TABLE_RULE.match(line):
+            if before > body:
+                yield Block(body, before)
+            body, form = before, "lines"
         elif underline and offset - body <= MAX_HEADING:
             yield Block(body, end, 1 if "=" in line else 2, _plain(text[body:offset]))
-            body, lines = end, 0
+            body, lines, before, offset = end, 0, offset, end
+            continue
+        row_ends = form == "lines" and "|" not in line
+        if lines and (opens or heading or row_ends or not (line.strip() or fence)):
+            yield Block(body, offset, form=form)
+            body, lines, form = offset, 0, "prose"
+        if opens and mark:
+            fence, form = mark.group(1), "code"
+        if heading:
+            title = _plain(heading.group(2).rstrip("#")) or heading.group(2)
+            yield Block(offset, end, len(heading.group(1)), title)
         elif line.strip() or fence:
             body = body if lines else offset
             lines += 1
-        elif lines:
-            yield Block(body, offset)
-            body, lines = end, 0
-        offset = end
+        if closes:
+            yield Block(body, end, form=form)
+            lines, fence, form = 0, "", "prose"
+        before, offset = offset, end
     if lines:
-        yield Block(body, offset)
+        yield Block(body, offset, form=form)
 
 
 def _plain(markdown: str) -> str:

@@ -20,6 +20,22 @@ def embed(texts: list[str]) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+class LetterEmbedder:
+    """`embed` as an embedder, which also notes what it was given."""
+
+    dimensions, fingerprint, default_threshold = DIMENSIONS, "embedder-1", 0.5
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def embed_passages(self, texts: list[str]) -> np.ndarray:
+        self.batches.append(texts)
+        return embed(texts)
+
+    def embed_queries(self, texts: list[str]) -> np.ndarray:
+        return self.embed_passages(texts)
+
+
 def add(library: Library, workspace: str, name: str, text: str):
     document = Document(name, text, page_starts=(0,), kind="pdf")
     passages = split_passages(document, lambda piece: len(piece.split()), target_tokens=8)

@@ -16,9 +16,7 @@ from documents_fixtures import make_broken_pdf, make_pdf
 from mlx_toy.assistant import MAX_MESSAGE, Assistant
 from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings
-from mlx_toy.ui.about import about_html
 from mlx_toy.ui.chat import Request, View, send
-from mlx_toy.ui.complete import continue_text
 from mlx_toy.ui.conversation import answer_turn, user_turn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.server import choose_port
@@ -97,13 +95,6 @@ def test_a_stopped_answer_keeps_what_was_said(loading: Loading):
     assert "stopped" in str(last.history[-1]).lower()
 
 
-def test_a_text_is_continued_and_an_empty_one_is_not(loading: Loading):
-    *_, last = continue_text(loading, "a < b", temperature=0.0, max_tokens=8)
-    assert last.html is not None and "a &lt; b<mark>" in last.html and not last.busy
-    *_, last = continue_text(loading, " ", temperature=0.0, max_tokens=8)
-    assert last.html is None and last.warning and not last.busy
-
-
 # --- starting, failing, ending --------------------------------------------------------------------
 
 
@@ -158,21 +149,6 @@ def test_the_page_answers_before_the_model_is_ready(tmp_path: Path):
         assert '"api_visibility":"public"' not in config.replace(" ", "")
     finally:
         page.close(verbose=False)
-
-
-def test_about_tells_what_the_model_directory_knows(tiny_model_dir: Path, tmp_path: Path):
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text((tiny_model_dir / "config.json").read_text())
-    (model / "report.json").write_text('{"training_tokens": 1234567, "name": "<b>"}')
-    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A card ![x](http://a.b/c)")
-    html = about_html(Settings(model=str(model), library="unused"))
-    assert "<th>Layers</th><td>2</td>" in html
-    assert "<th>Training tokens</th><td>1,234,567</td>" in html
-    assert "&lt;b&gt;" in html and "<img" not in html
-    assert "# A card" in html and "license:" not in html
-    (model / "report.json").write_text("{")
-    assert "<th>Layers</th>" in about_html(Settings(model=str(model), library="unused"))
 
 
 def test_a_busy_port_is_one_sentence_and_exit_code_2():

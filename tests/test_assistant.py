@@ -12,10 +12,12 @@ from cli_fixtures import QUESTION as NEAR
 from documents_fixtures import make_pdf
 from test_foreign import qwen_dir  # noqa: F401  (a fixture)
 
+from mlx_toy.answers import NotVerbatimError, make_answer, quote_at, verify
 from mlx_toy.assistant import MAX_MESSAGE, NOTHING_NEAR, Assistant, Update
 from mlx_toy.chat import NOT_IN_PASSAGES, Message
 from mlx_toy.errors import UserError
 from mlx_toy.options import AnswerOptions
+from mlx_toy.replies import Source, confirm
 from mlx_toy.sampling import Sampling
 from mlx_toy.settings import Settings
 
@@ -61,12 +63,16 @@ def updates_of(updates: Iterator[Update]) -> list[Update]:
 
 
 def check_source(update: Update) -> None:
-    """The cited passage carries the answer's place and its sentence, and no other does."""
-    [cited] = [source for source in update.sources if source.quote is not None]
-    text = cited.hit.text
-    assert cited.start is not None and text[cited.start : cited.end].strip()
-    at = text.index(cited.quote)
-    assert at <= cited.start < at + len(cited.quote)
+    """The cited passages carry the answer's places and sentences, and no others do."""
+    cited = [source for source in update.sources if source.quote is not None]
+    assert [s.number for s in cited] == [s.number for s in update.sources if s.spans]
+    assert cited
+    for source in cited:
+        text = source.hit.text
+        assert source.start is not None and text[source.start : source.end].strip()
+        assert source.spans[0] == (source.start, source.end)
+        at = text.index(source.quote)
+        assert at <= source.start < at + len(source.quote)
 
 
 def test_an_answer_from_a_pdf_names_its_document_and_page(assistant: Assistant, pdf: Path) -> None:
@@ -248,10 +254,35 @@ def test_an_answer_stands_verbatim_in_a_passage(
     if answer.abstained:
         assert (answer.span, answer.quote, answer.citations) == (None, None, [])
         return
-    [number] = answer.citations
+    number = answer.citations[0]
     assert answer.span and answer.span in passages[number - 1]
     assert answer.quote and answer.quote in passages[number - 1]
     assert passages[number - 1][answer.start : answer.end] == answer.span
+    assert len(answer.quotes) == 1 or kind == "foreign"
+    verify(answer, passages)
+
+
+def test_a_free_answer_is_compared_with_its_passages(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("free", pdf)
+    options = replace(assistant.options(1), strict=False, max_tokens=12)
+    last = updates_of(assistant.reply("free", [user(NEAR)], options))[-1]
+    assert last.abstained or "".join(part.text for part in last.segments) == last.text
+    assert any(part.unsupported for part in last.segments)  # its weights are random
+    for part in last.segments:
+        if part.number:
+            there = last.sources[part.number - 1].hit.text[part.start : part.end]
+            assert there.lower().split() == part.text.lower().split()
+
+
+def test_a_quote_is_read_again_in_the_stored_document(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("again", pdf)
+    hits = assistant.search("again", NEAR)
+    sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
+    quote = quote_at([hits[0].text], 1, 0, 5)
+    confirm(assistant.library, "again", sources, make_answer("", [quote]))
+    for wrong in (replace(quote, start=1, end=6), replace(quote, text="False")):
+        with pytest.raises(NotVerbatimError):
+            confirm(assistant.library, "again", sources, make_answer("", [wrong]))
 
 
 def test_there_is_no_answer_without_passages(assistant: Assistant) -> None:

@@ -99,6 +99,23 @@ def test_markdown_headings_become_paths():
     ]
 
 
+def test_markdown_tables_are_cut_between_rows():
+    rows = [f"| row {n} | It is so. Is it? Yes. |" for n in range(6)]
+    text = "Below is a table.\n| name | said |\n|---|:-:|\n" + "\n".join(rows) + "\nAfter it."
+    found = [passage.text for passage in passages(text, "markdown", 20)]
+    assert found[0].startswith("Below is a table.") and found[-1].endswith("After it.")
+    kept = [line for passage in found for line in passage.splitlines()]
+    assert kept == text.splitlines()
+
+
+def test_fenced_code_is_cut_between_lines():
+    code = "\n".join(f"step{n} = run(1. / x) . And so on" for n in range(8))
+    found = [passage.text for passage in passages(f"```py\n{code}\n```", "markdown", 20)]
+    assert len(found) > 2
+    kept = [line for passage in found for line in passage.splitlines()]
+    assert kept == ["```py", *code.splitlines(), "```"]
+
+
 def test_plain_lines_that_look_like_headings_become_paths():
     text = "The Blue Whale\n\nIt is big.\n\n1 Food\n\nKrill.\n\n1.1 Amount\n\nMuch.\n\nSea\n\nWide."
     assert [(passage.heading, passage.text) for passage in passages(text)] == [
@@ -152,6 +169,8 @@ lines = st.sampled_from(
         "Plain Title",
         "1.2 Part",
         "```",
+        "| a | b |",
+        "|---|---|",
         "===",
         "---",
         "- item",
@@ -163,7 +182,7 @@ lines = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.text() | st.lists(lines | st.text(max_size=30)).map("\n".join),
     st.sampled_from(["markdown", "text", "pdf"]),
@@ -194,9 +213,10 @@ def test_passages_are_exact_and_cover_all_that_is_no_heading(text, kind, target)
         "\n x" * 300_000,
         "a" + " " * 1_000_000 + "b",
         "```\n" * 200_000,
+        "a|b\n-|-\n" * 100_000,
         "w " * 500_000,
     ],
-    ids=["prose", "dots", "initials", "headings", "lines", "spaces", "fences", "words"],
+    ids=["prose", "dots", "initials", "headings", "lines", "spaces", "fences", "tables", "words"],
 )
 def test_a_megabyte_takes_seconds_and_one_count_a_sentence(text):
     counted = 0

@@ -6,7 +6,8 @@ a time limit, and it limits its own memory, processor time and output before it 
 bytes come through a pipe: what is read is what was checked, whatever becomes of the file.
 
 Run:  python -P -m mlx_toy.readers KIND LIMITS < FILE
-      with KIND "pdf", "zip" (Word or EPUB), "html", "csv" or "tsv" and LIMITS as JSON
+      with LIMITS as JSON and KIND "pdf", "page" (of a PDF, as a picture), "zip" (Word or EPUB),
+      "html", "csv" or "tsv"
 
 It writes JSON lines, in the words of `output.py`, and last {"done": true} or {"error": CODE}.
 """
@@ -18,7 +19,14 @@ from importlib import import_module
 
 from mlx_toy.readers.output import Output, Refused
 
-READERS = {"pdf": "pdf", "zip": "archive", "html": "html", "csv": "csv_table", "tsv": "csv_table"}
+READERS = {
+    "pdf": "pdf",
+    "page": "pdf_page",
+    "zip": "archive",
+    "html": "html",
+    "csv": "csv_table",
+    "tsv": "csv_table",
+}
 
 
 def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
@@ -43,7 +51,7 @@ def main() -> None:
     """Set the limits, read standard input, report any failure as one line."""
     kind, limits = sys.argv[1], json.loads(sys.argv[2])
     logging.disable(logging.CRITICAL)
-    limit_resources(limits["memory_bytes"], int(limits["timeout_s"]) + 1)
+    limit_resources(limits["memory_bytes"], int(limits["total_s"]) + 1)
     out = Output(limits)
     try:
         import_module(f"mlx_toy.readers.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)

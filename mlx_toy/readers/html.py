@@ -28,6 +28,13 @@ BLOCKS = frozenset(
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # XHTML closes these in place; read as HTML they would swallow all that follows.
 _SELF_CLOSED = re.compile(r"<(title|script|style|iframe|textarea|noscript)\b([^<>]{0,500})/>", re.I)
+# A parser looks through all open elements at each of these: many in each other take minutes.
+_NESTING = re.compile(
+    r"<(/?)(?:div|section|article|main|aside|header|footer|center|blockquote|details|figure|form"
+    r"|fieldset|address|ul|ol|dl)\b[^<>]{0,2000}>",
+    re.I,
+)
+MAX_NESTING = 400  # elements within each other; browsers stop at about 500
 _CHARSET = re.compile(rb"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([a-zA-Z0-9_-]{2,20})", re.I)
 _OLD_CHARSET = re.compile(r"(windows|cp|iso|koi8|shift|sjis|euc|gb|big5|mac|tis|x-sjis)", re.I)
 _SPACES = re.compile(r"[ \t\r\n\f]+")
@@ -46,7 +53,7 @@ def read_page(markup: str, out: Output, title: str = "") -> None:
         out: where to.
         title: its heading if it has none; that in its head if this is empty.
     """
-    tree = LexborHTMLParser(_SELF_CLOSED.sub(r"<\1\2></\1>", markup))
+    tree = LexborHTMLParser(_SELF_CLOSED.sub(r"<\1\2></\1>", flattened(markup)))
     if title:
         found = "" if tree.css_first("h1,h2,h3,h4,h5,h6") else title
     else:
@@ -56,6 +63,19 @@ def read_page(markup: str, out: Output, title: str = "") -> None:
         out.heading(1, " ".join(found.split()))
     if tree.body is not None:
         _Page(out).read(tree.body)
+
+
+def flattened(markup: str) -> str:
+    """The markup, in which what is nested far too deeply is only broken into lines."""
+    depth = 0
+
+    def keep(tag: re.Match[str]) -> str:
+        nonlocal depth
+        depth = max(0, depth - 1) if tag.group(1) else depth + 1
+        too_deep = depth >= MAX_NESTING if tag.group(1) else depth > MAX_NESTING
+        return "<br>" if too_deep else tag.group()
+
+    return _NESTING.sub(keep, markup)
 
 
 class _Page:

@@ -6,6 +6,8 @@ Only Gradio's own colour variables are used, so that light and dark both follow.
 import gradio as gr
 
 from mlx_toy.ui.chat_style import CHAT_CSS
+from mlx_toy.ui.pages_style import PAGES_CSS
+from mlx_toy.ui.sources_style import SOURCES_CSS
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
@@ -22,9 +24,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-CSS = (
-    CHAT_CSS
-    + """
+_CSS = """
 .gradio-container { max-width: 88rem !important; width: 100%; margin: 0 auto !important; }
 .html-container { padding: 0 !important; }
 #header { align-items: center; gap: 0.25rem 1.5rem; }
@@ -39,7 +39,7 @@ CSS = (
 @keyframes pulse { 50% { opacity: 0.2; } }
 
 #side { gap: 0.5rem; }
-#side h2, .about h2 { font-size: 1rem; margin: 0.75rem 0 0; }
+#side h2 { font-size: 1rem; margin: 0.75rem 0 0; }
 .empty, .lead { color: var(--body-text-color-subdued); margin: 0; }
 #documents { max-height: 14rem; overflow-y: auto; gap: 0.25rem; }
 .document-row { flex-wrap: nowrap; align-items: center; }
@@ -55,50 +55,13 @@ CSS = (
   border: none !important; background: none !important; box-shadow: none !important;
 }
 
-.passages { display: grid; gap: 0.6rem; }
-.passage {
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
-  background: var(--block-background-fill); padding: 0.6rem 0.8rem;
-}
-.passage.cited { border-color: var(--primary-500); }
-.passage header {
-  display: flex; flex-wrap: wrap; gap: 0.1rem 0.6rem; align-items: baseline; font-size: 0.85em;
-}
-.passage .number {
-  background: var(--primary-500); color: white; border-radius: 1em; padding: 0 0.55em;
-}
-.passage .document { font-weight: 600; overflow-wrap: anywhere; }
-.passage .page, .passage .similarity { color: var(--body-text-color-subdued); }
-.passage .similarity { margin-left: auto; }
-.passage .heading { font-weight: 600; margin: 0.3rem 0 0; }
-.passage .text { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3rem 0 0; }
-.passage .quote { text-decoration: underline dotted var(--primary-500); }
-.passage .quote mark { font-weight: 700; }
 mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1em; }
 
-#continuation .continued {
-  white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.05rem; line-height: 1.6;
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
-  background: var(--block-background-fill); padding: 1rem;
-}
-#continuation-figures { color: var(--body-text-color-subdued); font-size: 0.85em; }
 
 @media (max-width: 40rem) {
   #header { flex-direction: column; align-items: flex-start; }
   #status { text-align: left; }
 }
-
-.about { max-width: 46rem; line-height: 1.6; }
-.about ul { padding-left: 1.2rem; list-style: disc; }
-.about h2 { margin: 1.25rem 0 0.25rem; }
-.about li { margin: 0.15rem 0; }
-.about table { border: none !important; border-collapse: collapse; }
-.about th, .about td {
-  text-align: left; padding: 0.2rem 2rem 0.2rem 0; font-weight: 400; border: none !important;
-}
-.about tr { border: none; border-bottom: 1px solid var(--border-color-primary) !important; }
-.about th { color: var(--body-text-color-subdued); }
-.about summary { cursor: pointer; margin-top: 1rem; font-weight: 600; }
-.about pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.85em; }
 """
-)
+
+CSS = CHAT_CSS + SOURCES_CSS + _CSS + PAGES_CSS
