@@ -28,7 +28,9 @@ from mlx_toy.ui.conversations import MAX_TITLE, Conversations, new_id
 from mlx_toy.ui.export import as_json, as_markdown, write
 from mlx_toy.ui.shelf import Shelf
 
-ANSWER = answer_turn("At six [1]", "35 tokens/s", passages=(Passage("ab" * 16, 3, 0.5, 4, 7),))
+ANSWER = answer_turn(
+    "At six [1]", "35 tokens/s", passages=(Passage("ab" * 16, 3, 0.5, 40, 90, ((4, 7), (9, 12))),)
+)
 TURNS = [
     note_turn("Attached: a.pdf", role="user"),
     note_turn("a.pdf was added."),
@@ -113,6 +115,7 @@ def test_a_forged_turn_is_left_out(turn: Any):
 
 
 def test_forged_fields_do_no_harm():
+    place = {"document_id": "ab" * 16, "passage": 0, "start": 5, "end": 9}
     forged = {
         "role": "assistant",
         "text": 7,
@@ -121,9 +124,10 @@ def test_forged_fields_do_no_harm():
         "note": 1,
         "passages": [
             {"document_id": "' OR 1=1", "passage": 0},
-            {"document_id": "ab" * 16, "passage": -1},
-            {"document_id": "ab" * 16, "passage": 0, "similarity": "x", "start": 9, "end": 2},
-            *[{"document_id": "ab" * 16, "passage": 1}] * 50,
+            {**place, "passage": -1},
+            {**place, "end": 2},
+            {**place, "similarity": "x", "spans": [[9, 2], [1, 3], 7, ["a", "b"]]},
+            *[place] * 50,
         ],
     }
     value = {"version": 1, "items": [{"id": "../etc/passwd", "turns": [forged]}]}
@@ -131,7 +135,7 @@ def test_forged_fields_do_no_harm():
     value["items"][0]["id"] = "a" * 12
     [item] = from_browser(value).items
     assert item.turns[0].text == "" and item.turns[0].liked is None
-    assert item.turns[0].passages[0] == Passage("ab" * 16, 0, 0.0)
+    assert item.turns[0].passages[0] == Passage("ab" * 16, 0, 0.0, 5, 9, ((1, 3),))
     assert len(item.turns[0].passages) == 10
 
 

@@ -29,6 +29,7 @@ STORAGE_SECRET = "mlx-toy"
 VERSION = 1
 MAX_TURN = 40_000  # characters
 MAX_PASSAGES = 10  # of an answer
+MAX_SPANS = 50  # of a passage
 _ID = re.compile(r"[A-Za-z0-9_-]{8,32}")
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{24}")
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
@@ -95,14 +96,22 @@ def _turn(value: dict[str, Any]) -> Turn | None:
 
 def _passage(value: dict[str, Any]) -> Passage | None:
     document_id, similarity = _text(value.get("document_id")), value.get("similarity")
-    passage, start, end = (_count(value.get(name)) for name in ("passage", "start", "end"))
-    if not _DOCUMENT_ID.fullmatch(document_id) or passage is None:
+    passage, range_ = _count(value.get("passage")), _span([value.get("start"), value.get("end")])
+    if not _DOCUMENT_ID.fullmatch(document_id) or passage is None or range_ is None:
         return None
     if not isinstance(similarity, float) or not math.isfinite(similarity):
         similarity = 0.0
-    if start is None or end is None or start >= end:
-        start = end = None
-    return Passage(document_id, passage, similarity, start, end)
+    spans = value.get("spans")
+    read = map(_span, spans[:MAX_SPANS] if isinstance(spans, list) else [])
+    return Passage(document_id, passage, similarity, *range_, tuple(filter(None, read)))
+
+
+def _span(value: object) -> tuple[int, int] | None:
+    """Two offsets of which the first is smaller."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    start, end = map(_count, value)
+    return (start, end) if start is not None and end is not None and start < end else None
 
 
 def _all(values: object, read: Callable[[dict[str, Any]], _T | None]) -> Iterator[_T]:
