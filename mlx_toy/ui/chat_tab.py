@@ -22,21 +22,17 @@ from mlx_toy.ui.conversation_store import from_browser, to_browser
 from mlx_toy.ui.conversations import Conversations, new_id
 from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.markup import as_text, from_text, sentence, sources_html
+from mlx_toy.ui.markup import as_text, from_text, sentence
 from mlx_toy.ui.recall import find_sources
 from mlx_toy.ui.settings_panel import SettingsPanel
+from mlx_toy.ui.sources import GONE, Shown, SourcesPanel, shown_of
 from mlx_toy.ui.stops import Stops
+from mlx_toy.ui.token_view import TokenView
 from mlx_toy.ui.uploads import FILE_TYPES, size_line
 from mlx_toy.ui.visitors import Visitors
 
 EXAMPLES = ["Tell me a short story about a lost kitten.", "What is the sun?", "Who are you?"]
-NO_SOURCES = (
-    '<p class="empty">The passages that an answer was taken from stand here. '
-    "Click an older answer to see its own.</p>"
-)
 NO_DOCUMENTS = "None yet. Drop a PDF, Word, web or text file into the message box, then ask."
-WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
-GONE = '<p class="empty">The documents of this answer are no longer in the library.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document
 
@@ -80,7 +76,8 @@ class ChatTab:
         self._loading, self._visitors, self._stops = loading, visitors, stops
         self._secret = secret
         self.documents = gr.State([])
-        self._shown_sources = gr.State({})  # of answers given lately: place in the chat -> HTML
+        self._sources = gr.State(Shown())
+        self._shown_sources = gr.State({})  # of answers given lately: place in the chat -> Shown
         self._answered = gr.State(None)
         with gr.Sidebar(open=False, width=290, elem_id="sidebar") as sidebar:
             self._list = ConversationList(sidebar)
@@ -89,10 +86,11 @@ class ChatTab:
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=3, min_width=320):
                 self._build_conversation()
+                TokenView(loading, self._sources)
             with gr.Column(scale=2, min_width=320, elem_id="side"):
                 self._build_documents()
                 gr.HTML("<h2>Sources</h2>", padding=False)
-                self._sources = gr.HTML(NO_SOURCES, elem_id="sources", padding=False)
+                SourcesPanel(loading, visitors, secret, self._sources)
         self._connect()
 
     def connect(self, page: gr.Blocks) -> None:
@@ -161,14 +159,14 @@ class ChatTab:
             gr.HTML(shown, padding=False, min_width=0)
             button = gr.Button("Remove", size="sm", scale=0, min_width=80)
 
-        def remove(secret: str) -> tuple[Rows, str, dict[int, str]]:
+        def remove(secret: str) -> tuple[Rows, Shown, dict[int, Shown]]:
             """Its passages leave the page, too."""
             try:
                 self._loading.get().remove(self._visitors.workspace(secret), document_id)
                 gr.Info(f"{as_text(name)} was removed.")
             except UserError as error:
                 warn(sentence(error))
-            return self.refresh(secret), NO_SOURCES, {}
+            return self.refresh(secret), Shown(), {}
 
         page = [self.documents, self._sources, self._shown_sources]
         button.click(remove, [self._secret], page, **PRIVATE)
@@ -246,7 +244,7 @@ class ChatTab:
         kept: object,
         secret: str,
         use_documents: bool,
-        shown: dict[int, str],
+        shown: dict[int, Shown],
         *dials: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer a message, one set of outputs for each view."""
@@ -258,7 +256,7 @@ class ChatTab:
         except UserError as error:
             warn(sentence(error))
             return
-        shown = {place: html for place, html in shown.items() if place < len(before)}
+        shown = {place: past for place, past in shown.items() if place < len(before)}
         id = from_browser(kept).open or new_id()
         with self._stops.watch(request.session_hash or "") as flag:
             asked = Request(text, files, before, workspace, use_documents, options, flag.is_set)
@@ -269,17 +267,16 @@ class ChatTab:
                 else:
                     yield *self._outputs(view, shown), answered
 
-    def _outputs(self, view: View, shown: dict[int, str]) -> tuple[Any, ...]:
+    def _outputs(self, view: View, shown: dict[int, Shown]) -> tuple[Any, ...]:
         """A view as new values of the chat, the box, the sources and the documents."""
         for warning in view.warnings:
             warn(warning)
         box: dict[str, Any] = {"submit_btn": not view.busy, "stop_btn": view.busy}
         if view.box is not None:
             box["value"] = {"text": view.box, "files": []}
-        sources = gr.skip()
+        sources = gr.skip() if view.sources is None else view.sources
         if view.sources is not None:
-            sources = view.sources or WITHOUT_SOURCES
-            shown[len(view.history) - 1] = sources
+            shown[len(view.history) - 1] = view.sources
         documents = gr.skip() if view.documents is None else _rows(view.documents)
         return self._chat(view.history), gr.update(**box), sources, shown, documents
 
@@ -298,7 +295,7 @@ class ChatTab:
     def _show_conversation(self, conversations: Conversations) -> tuple[Any, ...]:
         """The open conversation, ready for the next question."""
         box = gr.update(submit_btn=True, stop_btn=False)
-        return self._chat(conversations.turns()), box, NO_SOURCES, {}
+        return self._chat(conversations.turns()), box, Shown(), {}
 
     def _undo(self, request: gr.Request, kept: object) -> tuple[Any, ...]:
         """The last question goes back into the box."""
@@ -330,7 +327,9 @@ class ChatTab:
     def _stop(self, request: gr.Request) -> None:
         self._stops.stop(request.session_hash or "")
 
-    def _show(self, shown: dict[int, str], kept: object, secret: str, chosen: gr.SelectData) -> Any:
+    def _show(
+        self, shown: dict[int, Shown], kept: object, secret: str, chosen: gr.SelectData
+    ) -> Any:
         """The sources of the answer that was clicked."""
         index, turns = _index(chosen), from_browser(kept).turns()
         if index in shown:
@@ -338,14 +337,14 @@ class ChatTab:
         if not 0 <= index < len(turns) or turns[index].role == "user" or turns[index].note:
             return gr.skip()
         if not turns[index].passages:
-            return WITHOUT_SOURCES
+            return shown_of([])
         try:
             workspace = self._visitors.workspace(secret)
             sources = find_sources(self._loading.get(), workspace, turns[index].passages)
         except UserError as error:
             warn(sentence(error))
             return gr.skip()
-        return sources_html(sources) if sources else GONE
+        return shown_of(sources) if sources else Shown(note=GONE)
 
 
 def _index(event: Any) -> int:
