@@ -16,7 +16,6 @@ from mlx_toy.assistant import MAX_MESSAGE, Assistant
 from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings
 from mlx_toy.ui.chat import Request, View, send
-from mlx_toy.ui.complete import continue_text
 from mlx_toy.ui.conversation import answer_turn, user_turn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.server import choose_port
@@ -93,13 +92,6 @@ def test_a_stopped_answer_keeps_what_was_said(loading: Loading):
     last = views(loading, "Hello", workspace="nobody", stopped=lambda: True)[-1]
     assert not last.busy
     assert "stopped" in str(last.history[-1]).lower()
-
-
-def test_a_text_is_continued_and_an_empty_one_is_not(loading: Loading):
-    *_, last = continue_text(loading, "a < b", temperature=0.0, max_tokens=8)
-    assert last.html is not None and "a &lt; b<mark>" in last.html and not last.busy
-    *_, last = continue_text(loading, " ", temperature=0.0, max_tokens=8)
-    assert last.html is None and last.warning and not last.busy
 
 
 # --- starting, failing, ending --------------------------------------------------------------------

@@ -57,12 +57,6 @@ _CSS = """
 
 mark { background: #fde68a; color: #1e293b; border-radius: 0.2em; padding: 0 0.1em; }
 
-#continuation .continued {
-  white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.05rem; line-height: 1.6;
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
-  background: var(--block-background-fill); padding: 1rem;
-}
-#continuation-figures { color: var(--body-text-color-subdued); font-size: 0.85em; }
 
 @media (max-width: 40rem) {
   #header { flex-direction: column; align-items: flex-start; }
