@@ -168,7 +168,7 @@ def test_the_command_names_its_address_and_ends_when_told(tiny_model_dir: Path) 
             answer = httpx.Client(transport=httpx.HTTPTransport(retries=5)).get(address)
             assert answer.json()["object"] == "list"
             server.send_signal(signal.SIGTERM)
-            assert server.wait(60) == 130 and server.stderr.read() == ""
+            assert server.wait(60) == 0 and server.stderr.read() == ""
         finally:
             server.kill()
 
