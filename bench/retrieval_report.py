@@ -28,7 +28,8 @@ SETS = """
 The rows: "vectors" and "BM25" rank alone, in memory. "ranks" is reciprocal rank fusion (K=10) of
 equal parts, "ranks a : b" the same with the app's weights (vectors : words), "scores" is BM25 plus
 20 times the cosine. "LanceDB" is the library's search without what follows it, "the app's search"
-what a question goes through in the app.
+what a question goes through in the app. LanceDB's BM25 stems words and drops the commonest; ours,
+in memory, does neither.
 """
 TOGETHER = f"""
 ## All in one library

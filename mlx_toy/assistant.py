@@ -32,6 +32,8 @@ from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
 from mlx_toy.quota import Quota
+from mlx_toy.rebuilding import Rebuilt, rebuild
+from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.sampling import penalty_from
@@ -144,12 +146,15 @@ class Assistant:
         return self._ingest().add_text(workspace, text, name)
 
     def _ingest(
-        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        library: Library | None = None,
     ) -> Ingest:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
         return Ingest(
-            parts.library,
+            library or parts.library,
             parts.embedder,
             parts.count_tokens,
             limits,
@@ -165,6 +170,24 @@ class Assistant:
             UserError: it is not in the library.
         """
         return self.library.document_text(workspace, document_id)
+
+    def reembed(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> int:
+        """Embed the library anew with this embedder, whichever wrote it; see `reembedding.py`."""
+        return reembed(self.settings.library, self.embedder, progress, cancelled)
+
+    def rebuild(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> list[Rebuilt]:
+        """Repair a damaged library from the files that were kept; see `rebuilding.py`."""
+        embedder = self.embedder
+        return rebuild(
+            self.settings.library,
+            embedder.fingerprint,
+            embedder.dimensions,
+            lambda library: self._ingest(progress, cancelled, library),
+        )
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace."""
@@ -226,7 +249,7 @@ class Assistant:
         question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        return answer_question(self.engine, question, passages)
+        return answer_question(self.engine, question, passages, embedder=self.embedder)
 
     def complete(
         self, text: str, sampling: Sampling | None = None, kept: Sequence[int] = ()
@@ -276,8 +299,15 @@ class Assistant:
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
+        texts = [hit.text for hit in hits]
         question_plan = plan(
-            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+            self.engine,
+            question,
+            texts,
+            options.strict,
+            options.sampling(),
+            embedder=self.embedder,
+            query=query,
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

@@ -51,7 +51,7 @@ def main() -> None:
     """Set the limits, read standard input, report any failure as one line."""
     kind, limits = sys.argv[1], json.loads(sys.argv[2])
     logging.disable(logging.CRITICAL)
-    limit_resources(limits["memory_bytes"], int(limits["timeout_s"]) + 1)
+    limit_resources(limits["memory_bytes"], int(limits["total_s"]) + 1)
     out = Output(limits)
     try:
         import_module(f"mlx_toy.readers.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)

@@ -69,7 +69,7 @@ def answer_html(assistant: Assistant, shown: Shown) -> str:
     ids = trace.answer_ids[:MAX_TOKENS]
     spans = passage_tokens(engine, trace.prompt_ids)
     details = token_details(engine, trace.prompt_ids, ids, spans)
-    cited = [source.number for source in shown.sources if source.quote]
+    cited = [source.number for source in shown.sources if source.quote is not None]
     texts = [source.hit.text for source in shown.sources]
     copied = copied_from([detail.text for detail in details], texts, cited)
     names = [f"[{source.number}] {place(source)}" for source in shown.sources]
