@@ -144,12 +144,12 @@ def _finished(update: Update, context: int) -> Turn:
     figures = _figures(update, context)
     if not update.text.strip():
         return note_turn("The model had nothing to say." if update.done else "Stopped.", figures)
-    passages = [
-        Passage(s.hit.document_id, s.hit.passage, s.hit.similarity, s.start, s.end)
-        for s in update.sources
-    ]
-    offers = update.abstained
-    return answer_turn(update.text, figures, passages=tuple(passages), offers_model=offers)
+    hits = [(source.hit, source.spans) for source in update.sources]
+    passages = tuple(
+        Passage(hit.document_id, hit.passage, hit.similarity, hit.start, hit.end, spans)
+        for hit, spans in hits
+    )
+    return answer_turn(update.text, figures, passages=passages, offers_model=update.abstained)
 
 
 def _figures(update: Update, context: int) -> str:

@@ -22,16 +22,18 @@ class Passage:
 
     Attributes:
         document_id: of its document.
-        passage: its place in the document, from 0.
+        passage: its place in the document, from 0; of several that were joined, the first one's.
         similarity: of the passage to the question.
-        start, end: offsets of the answer in the passage; None if it was not taken from there.
+        start, end: offsets in the document.
+        spans: offsets in the passage of what the answer took from it.
     """
 
     document_id: str
     passage: int
     similarity: float
-    start: int | None = None
-    end: int | None = None
+    start: int
+    end: int
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

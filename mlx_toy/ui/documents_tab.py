@@ -81,7 +81,9 @@ class DocumentsTab:
                 height=170,
                 elem_id="drop",
             )
-            self._folder = gr.UploadButton("Add a folder", file_count="directory", size="sm")
+            self._folder = gr.UploadButton(
+                "Add a folder", file_count="directory", size="sm", elem_id="folder"
+            )
             with gr.Accordion("Paste a text", open=False):
                 self._text_name = gr.Textbox(label="Name", placeholder="Pasted text", max_length=80)
                 self._text = gr.Textbox(
