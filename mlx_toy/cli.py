@@ -27,7 +27,7 @@ from mlx_toy.settings import add_arguments, from_options
 
 PARTLY, FAILED, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141  # exit codes; 0 is success
 STORE = ("library", "embedder")
-RETRIEVAL = ("passages", "threshold")
+RETRIEVAL = ("passages", "threshold", "reranker")
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
 STDIN = "; - reads it from standard input"
 
@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     remove = verb("remove", "verbs:remove", "remove documents", *STORE)
     remove.add_argument("documents", nargs="*", metavar="DOCUMENT", help="its id or its name")
     remove.add_argument("--all", action="store_true", help="remove every document")
-    search = verb("search", "verbs:search", "find passages of the documents", *STORE)
+    search = verb("search", "verbs:search", "find passages of the documents", *STORE, "reranker")
     search.add_argument("query", metavar="QUERY", help="a question or some words" + STDIN)
     search.add_argument("--count", type=_count, default=5, help="passages, at most (default: 5)")
     about = "answer a question from documents, with the passages that the answer comes from"

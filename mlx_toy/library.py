@@ -231,9 +231,12 @@ class Library:
         if k < 1:
             return []
         count = max(k, CANDIDATES)
-        hits = self._tables.read(
-            workspace, lambda table: find_hits(table, query, vector, count, self._fusion), []
-        )
+
+        def find(table: Any) -> list[Hit]:
+            return find_hits(table, query, vector, count, self._fusion)
+
+        none: list[Hit] = []
+        hits = self._tables.read(workspace, find, none)
         if self._rerank and hits:
             hits = self._rerank(query, hits)
         return hits[:k]

@@ -99,7 +99,7 @@ class Reranker:
         self._lexicon = Lexicon()
         self._read: dict[str, np.ndarray] = {}
         table, *gains = (self.arrays[k] for k in ("table", "query_gain", "passage_gain"))
-        self._vectors = WordVectors(self._features, table, *gains, self._lexicon)
+        self._vectors = WordVectors(self._features, table, (gains[0], gains[1]), self._lexicon)
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
         """The hits in a better order, with `score` and `relevance`.
@@ -211,12 +211,13 @@ def _candidates(hits: Sequence[Hit]) -> Candidates:
     )
 
 
-def load_reranker(path: Path = BUNDLED) -> Reranker:
-    """Load a reranker from its directory.
+def load_reranker(path: str | Path | None = None) -> Reranker:
+    """Load a reranker from its directory; the bundled one if none is given.
 
     Raises:
         UserError: there is none, or it is broken.
     """
+    path = Path(path).expanduser() if path else BUNDLED
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:

@@ -90,7 +90,7 @@ def hits_html(hits: Sequence[Hit], query: str, threshold: float) -> str:
     Args:
         hits: as the library gives them.
         query: whose words are marked.
-        threshold: similarity under which the chat takes nothing for near.
+        threshold: relevance under which the chat takes nothing for near.
     """
     if not hits:
         return '<p class="empty">Nothing was found: are there documents yet?</p>'
@@ -111,12 +111,13 @@ def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
 
 
 def _why(hit: Hit, threshold: float) -> str:
-    far = ", too far to answer from" if hit.similarity < threshold else ""
+    relevance = hit.relevance or 0.0
+    far = ", too little to answer from" if relevance < threshold else ""
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),
         ("by words", ordinal(hit.text_rank)),
-        ("both fused", f"{hit.score:.3f}"),
-        ("similarity", f"{hit.similarity:.2f}{far}"),
+        ("similarity", f"{hit.similarity:.2f}"),
+        ("holds the answer", f"{relevance:.0%}{far}"),
     ]
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 
