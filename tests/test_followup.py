@@ -53,6 +53,12 @@ def test_what_was_asked_about_is_added_and_stays_for_the_next_question():
     assert query.startswith("Why? ") and "siege Karsk" in query
 
 
+def test_thanks_in_between_change_nothing():
+    asked = ["When did the siege of Karsk begin?", "In March 1643 [1]"]
+    thanked = talk(*asked, "Thank you!", "You are welcome.", "And when did it end?")
+    assert standalone_query(thanked) == "And when did it end? siege Karsk begin March"
+
+
 def test_a_new_subject_leaves_the_old_one_behind():
     turns = ["Who built the Tolvan Bridge?", "Jonas Ferrier [1]", "Who wrote Dracula?"]
     assert standalone_query(talk(*turns)) == turns[-1]
