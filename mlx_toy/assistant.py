@@ -101,7 +101,7 @@ class Assistant:
     @property
     def quota(self) -> Quota:
         """The most that a workspace may hold."""
-        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+        return Quota(self.settings.max_passages, self.settings.max_library_mb * 1_000_000)
 
     def close(self) -> None:
         """Stop the engines and close the library."""

@@ -84,7 +84,7 @@ def test_an_answer_leads_to_the_page_of_a_pdf_and_to_its_tokens(page: "Page", tm
     page.locator("#show-tokens").click()
     expect(page.locator("#tokens .token-view label")).not_to_have_count(0)
     expect(page.locator("#tokens")).not_to_contain_text("Copied from")
-    page.locator("#chat [data-testid=bot]").nth(1).click()  # the first answer, after a note
+    page.locator("#chat").get_by_role("link").click()  # of the answer before
     expect(page.locator("#sources .passage.cited")).to_have_count(1)
     remove_all(page)
 

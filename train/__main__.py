@@ -11,6 +11,7 @@
                               --before RUN/base --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train calibrate --model DIR --data DIR
+    python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md
     python -m train evaluate-retrieval --data DIR
@@ -206,6 +207,11 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--kind", choices=("base", "chat"), required=True)
 
     from train import embedder as retriever
+    from train import reranker as second_stage
+
+    reranker = commands.add_parser("reranker", help="train or measure the reranker")
+    reranker.set_defaults(run_command=second_stage.run)
+    second_stage.add_arguments(reranker)
 
     embedder = commands.add_parser("embedder", help="train or measure the retriever")
     embedder.set_defaults(run_command=retriever.run)

@@ -30,7 +30,7 @@ STARTS = [
 ]
 MAX_TEXT = 20_000  # characters in the box
 MOST_TOKENS = 400  # of a continuation
-COLOURS = dict(zip(STEP_NAMES[1:], ("#fcd34d", "#fb923c", "#f472b6", "#ef4444"), strict=True))
+COLOURS = dict(zip(STEP_NAMES[1:], ("#fde68a", "#fbbf24", "#fb923c", "#ef4444"), strict=True))
 
 Chosen = tuple[int, int] | None  # the sample and the position of the token that was clicked
 
@@ -87,6 +87,7 @@ class CompleteTab:
             step=0.05,
             label="Temperature",
             info="0 always takes the likeliest word; more is more daring.",
+            elem_id="temperature",
         )
         length = min(settings.max_tokens, MOST_TOKENS)
         self._length = gr.Slider(
