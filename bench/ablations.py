@@ -11,11 +11,10 @@ and by which rule stands in `ablations.md`, which is made from `results/ablation
 import argparse
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from bench.ablations_report import BASELINE, Variation, report
-from bench.experiment import ROOT, Experiment, sweep
+from bench.experiment import ROOT, Experiment, add_arguments, sweep
 from train import records
 from train.progress import say
 
@@ -111,12 +110,8 @@ def best(found: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Run what is missing, then write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, help="JSON lines of {'text': …}")
-    parser.add_argument("--work", type=Path, help="directory for tokenizers and token streams")
+    add_arguments(parser, RESULTS)
     parser.add_argument("--steps", type=int, default=STEPS, help="of the baseline (%(default)s)")
-    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines (%(default)s)")
-    parser.add_argument("--report", action="store_true", help="write the report without training")
     options = parser.parse_args()
     if not options.report:
         if not options.text or not options.work:

@@ -8,6 +8,7 @@ flat JSON record. A sweep gives each core a process, appends the records as they
 is recorded already, so Ctrl-C loses only the runs in progress.
 """
 
+import argparse
 import json
 import math
 import os
@@ -207,6 +208,15 @@ def sweep(
             raise
     known = recorded()
     return [known[e] for e in experiments]
+
+
+def add_arguments(parser: argparse.ArgumentParser, results: Path) -> None:
+    """Add the flags of a command that runs a sweep; `results` is its default file."""
+    parser.add_argument("--text", type=Path, help="JSON lines of {'text': …}")
+    parser.add_argument("--work", type=Path, help="directory for tokenizers and token streams")
+    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
+    parser.add_argument("--results", type=Path, default=results, help="JSON lines (%(default)s)")
+    parser.add_argument("--report", action="store_true", help="write the report without training")
 
 
 def _run_in_process(experiment: Experiment, text: Path, work: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.experiment import ROOT, Experiment, sweep
+from bench.experiment import ROOT, Experiment, add_arguments, sweep
 from train import records, scaling_law
 from train.presets import HEAD_DIM, PRESETS, best_batch, matrix_rate, other_rate
 from train.progress import say
@@ -245,11 +245,7 @@ def write_report(results: Path) -> None:
 def main() -> None:
     """Run what is missing, then write law, report and plot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, help="JSON lines of {'text': …}")
-    parser.add_argument("--work", type=Path, help="directory for tokenizers and token streams")
-    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines (%(default)s)")
-    parser.add_argument("--report", action="store_true", help="write the report without training")
+    add_arguments(parser, RESULTS)
     options = parser.parse_args()
     if not options.report:
         if not options.text or not options.work:

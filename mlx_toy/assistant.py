@@ -1,12 +1,13 @@
 """One question, from retrieval to the streamed answer with its sources.
 
 The app and the command line use this and nothing below it. Reading order of a question: `reply` →
-the library's search → `grounding.plan` → the engine → `grounding.conclude`. Without documents it is
-a plain chat.
+`followup.standalone_query` → the library's search → `grounding.plan` → the engine →
+`grounding.conclude`. Without documents, and for small talk, it is a plain chat.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
@@ -14,17 +15,29 @@ from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import ANSWER_TOKENS, Answer, answer_question, conclude, plan, start_answer
+from mlx_toy.followup import standalone_query
+from mlx_toy.grounding import (
+    Answer,
+    Plan,
+    answer_question,
+    conclude,
+    plan,
+    room_for_passages,
+    start_answer,
+)
 from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
+from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
+from mlx_toy.quota import Quota
 from mlx_toy.rebuilding import Rebuilt, rebuild
 from mlx_toy.reembedding import reembed
-from mlx_toy.replies import Source, Update, stream, with_quote
+from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.settings import Settings
+from mlx_toy.small_talk import is_small_talk
 
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
@@ -84,6 +97,11 @@ class Assistant:
         chosen = self.settings.threshold
         return self.embedder.default_threshold if chosen is None else chosen
 
+    @property
+    def quota(self) -> Quota:
+        """The most that a workspace may hold."""
+        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+
     def close(self) -> None:
         """Stop the engines and close the library."""
         self._parts.close()
@@ -134,8 +152,15 @@ class Assistant:
     ) -> Ingest:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
-        library = library or parts.library
-        return Ingest(library, parts.embedder, parts.count_tokens, limits, progress, cancelled)
+        return Ingest(
+            library or parts.library,
+            parts.embedder,
+            parts.count_tokens,
+            limits,
+            progress,
+            cancelled,
+            self.quota,
+        )
 
     def document_text(self, workspace: str, document_id: str) -> str:
         """All text of a document; the offsets of hits are offsets into it.
@@ -186,15 +211,17 @@ class Assistant:
         self,
         workspace: str | None,
         messages: Sequence[Message],
-        sampling: Sampling | None = None,
+        options: AnswerOptions | None = None,
     ) -> Iterator[Update]:
         """Answer the last message, from the documents of the workspace if it has any.
+
+        A question to documents is looked up together with what it leans on in the conversation. In
+        a plain chat the oldest turns leave when the context is full.
 
         Args:
             workspace: whose documents; None for a plain chat.
             messages: the conversation; the last one is the user's.
-            sampling: how to choose tokens of a plain chat; the settings' if None. An answer from
-                documents always takes the likeliest.
+            options: how to answer; as the settings say if None.
 
         Yields:
             The reply so far, after every token; the last one has `done`.
@@ -204,10 +231,13 @@ class Assistant:
         """
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
-        if workspace is not None and self.documents(workspace):
-            yield from self._reply_from_documents(workspace, question)
-        else:
-            yield from self._chat(messages, sampling or self.sampling())
+        options = options or self.options()
+        if workspace is None or is_small_talk(question) or not self.documents(workspace):
+            yield from self._chat(messages, options)
+            return
+        query = standalone_query(messages).strip()
+        for update in self._reply_from_documents(workspace, question, query, options):
+            yield update if query == question else replace(update, query=query)
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -246,56 +276,74 @@ class Assistant:
         generation = engine.generate([*bos, *ids], sampling)
         yield from stream(generation)
 
-    def _reply_from_documents(self, workspace: str, question: str) -> Iterator[Update]:
-        hits = self._find(workspace, question, self.settings.passages)
+    def _reply_from_documents(
+        self, workspace: str, question: str, query: str, options: AnswerOptions
+    ) -> Iterator[Update]:
+        room = room_for_passages(self.engine, question, options.strict)
+        hits = self._find(workspace, query, options.passages, room)
         near = max((hit.similarity for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
-        passages = [hit.text for hit in hits]
-        for update, answer in self._answer(question, passages):
+        question_plan = plan(
+            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+        )
+        for update, answer in self._answer(question_plan):
             if answer is None:
-                yield Update(update.text, sources, stats=update.stats)
+                yield replace(update, sources=sources)
                 continue
-            located = with_quote(sources, answer)
-            yield Update(answer.answer, located, True, answer.abstained, update.stats)
+            confirm(self.library, workspace, sources, answer)
+            yield replace(
+                update,
+                text=answer.answer,
+                sources=with_quotes(sources, answer),
+                abstained=answer.abstained,
+                segments=answer.segments,
+                confidence=answer.confidence,
+            )
 
-    def _find(self, workspace: str, question: str, limit: int) -> list[Hit]:
+    def _find(self, workspace: str, query: str, limit: int, room: int) -> list[Hit]:
         """The passages that go before the model: different ones, and as many as it has room for."""
-        found = self.search(workspace, question, CANDIDATES * limit)
-        asked = len(self.engine.render([{"role": "user", "content": question}]))
-        room = self.engine.context_length - asked - ANSWER_TOKENS
+        found = self.search(workspace, query, CANDIDATES * limit)
         return select_hits(found, limit, room, self._parts.count_tokens)
 
-    def _answer(
-        self, question: str, passages: Sequence[str]
-    ) -> Iterator[tuple[Update, Answer | None]]:
-        """Stream an answer; the last item carries where it stands."""
-        question_plan = plan(self.engine, question, passages)
+    def _answer(self, question_plan: Plan) -> Iterator[tuple[Update, Answer | None]]:
+        """Stream an answer; the last item carries what it is worth."""
+        if question_plan.refused is not None:
+            yield Update("", done=True), question_plan.refused
+            return
         generation = start_answer(self.engine, question_plan)
-        text, tokens = "", []
+        text, chunks, trace = "", [], Trace(generation.prompt_ids)
         for chunk in generation:
-            text += chunk.text
-            tokens.append(chunk.token)
-            yield Update(text, stats=generation.stats), None
-        answer = conclude(question_plan, passages, text, tokens)
-        yield Update(text, done=True, stats=generation.stats), answer
+            text, trace = text + chunk.text, trace.grown(chunk.token)
+            chunks.append(chunk)
+            # What may yet turn out to be no answer is not shown before it is one.
+            shown = "" if question_plan.may_be_withheld else text
+            yield Update(shown, stats=generation.stats, trace=trace), None
+        answer = conclude(self.engine, question_plan, chunks)
+        yield Update(text, done=True, stats=generation.stats, trace=trace), answer
 
-    def _chat(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Update]:
-        length = self.engine.context_length
+    def _chat(self, messages: Sequence[Message], options: AnswerOptions) -> Iterator[Update]:
+        length, sampling = self.engine.context_length, options.sampling()
         room = length - min(sampling.max_tokens, length // 3)
+        told: list[Message] = []
+        if options.system_prompt.strip():
+            told = [{"role": "system", "content": clean(options.system_prompt).strip()}]
         # The oldest questions leave first, each with its answer. A conversation may be long, so the
         # first question that can stay is found by bisection.
         asked = [i for i, message in enumerate(messages) if message["role"] == "user"] or [0]
         first = bisect_left(
-            asked, True, key=lambda i: len(self.engine.render(messages[i:])) <= room
+            asked, True, key=lambda i: len(self.engine.render([*told, *messages[i:]])) <= room
         )
         dropped = asked[min(first, len(asked) - 1)] if first else 0
-        prompt = self.engine.render(messages[dropped:])
+        prompt = self.engine.render([*told, *messages[dropped:]])
         yield from stream(self.engine.generate(prompt, sampling), dropped)
+
+    def options(self, seed: int | None = None) -> AnswerOptions:
+        """How the settings say that a message is answered."""
+        return AnswerOptions.of(self.settings, seed)
 
     def sampling(self, seed: int | None = None) -> Sampling:
         """How the settings say that tokens are chosen."""
-        s = self.settings
-        return Sampling(s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_tokens, seed)
+        return self.options(seed).sampling()

@@ -20,6 +20,7 @@ from mlx_toy.messages import checked
 from mlx_toy.output import note, show_json
 from mlx_toy.parts import BUNDLED_BASE
 from mlx_toy.progress import Progress
+from mlx_toy.scoring import with_start
 from mlx_toy.settings import Settings
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1024, 2_000_000  # computed at a time, at most
@@ -34,12 +35,10 @@ def score(options: Namespace, settings: Settings) -> int:
         Engine.load(model) as engine,
     ):
         progress = Progress("score", records.total)
-        tokenizer = engine.tokenizer
-        # A model without bos is given the token that ends a text, as other evaluations do.
-        bos = min(engine.stop_ids) if tokenizer.bos_id is None else tokenizer.bos_id
         for piece in _pieces(records):
             texts = [record.value for record in piece]
-            scores = engine.score([[bos, *tokenizer.encode(text)] for text in texts])
+            ids = [with_start(engine.tokenizer, engine.stop_ids, text) for text in texts]
+            scores = engine.score(ids)
             for text, (nats, tokens) in zip(texts, scores, strict=True):
                 size = len(text.encode())
                 show_json({"nats": nats, "tokens": tokens, "bytes": size}, output)

@@ -208,33 +208,45 @@ def _sum_of_beginnings(parts: list[mx.array]) -> mx.array:
 # --- Cross-entropy --------------------------------------------------------------------------------
 
 
-def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    """Negative log-likelihood in nats: float32 logits [..., V] and ids [...] to [...]."""
-    outputs: Any = _cross_entropy(mx.contiguous(logits), targets)
+def linear_cross_entropy(hidden: mx.array, weight: mx.array, targets: mx.array) -> mx.array:
+    """Negative log-likelihood in nats of ids [N], with logits float32 [N, D] @ [V, D]^T.
+
+    The logits are made here, so that exponentials and gradients can be written over them: they are
+    the largest array of a training step. So its gradient can be taken once.
+    """
+    outputs: Any = _linear_cross_entropy(hidden, weight, targets)
     return outputs[0]
 
 
 @mx.custom_function
-def _cross_entropy(logits: mx.array, targets: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-    """The losses [...], and for the gradient the exponentials [..., V] and their sums [..., 1]."""
-    exponential = logits - logits.max(axis=-1, keepdims=True)
-    rows, ids = _rows(exponential), np.array(targets).reshape(-1)
+def _linear_cross_entropy(
+    hidden: mx.array, weight: mx.array, targets: mx.array
+) -> tuple[mx.array, mx.array, mx.array]:
+    """The losses [N], and for the gradient the exponentials [N, V] and their sums [N, 1]."""
+    logits = hidden @ weight.T
+    rows, ids = _memory(logits), np.array(targets)
     sums, chosen = np.empty((len(rows), 1), np.float32), np.empty(len(rows), np.float32)
     for block in _blocks(rows):
         s = rows[block]
+        s -= s.max(axis=-1, keepdims=True)
         chosen[block] = s[np.arange(len(s)), ids[block]]
         np.exp(s, out=s)
         s.sum(axis=-1, keepdims=True, out=sums[block])
-    losses = mx.array(np.log(sums[:, 0]) - chosen).reshape(targets.shape)
-    return losses, exponential, mx.array(sums).reshape(*targets.shape, 1)
+    return mx.array(np.log(sums[:, 0]) - chosen), logits, mx.array(sums)
 
 
-@_cross_entropy.vjp
-def _cross_entropy_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
-    targets, cotangent = primals[1], cotangents[0]
-    _, exponential, total = outputs
-    gradient = exponential * (cotangent[..., None] / total)
-    rows = _rows(gradient)
-    ids = np.array(targets).reshape(-1)
-    rows[np.arange(len(rows)), ids] -= np.array(cotangent).reshape(-1)
-    return gradient, mx.zeros_like(targets)
+@_linear_cross_entropy.vjp
+def _linear_cross_entropy_vjp(
+    primals: Any, cotangents: Any, outputs: Any
+) -> tuple[mx.array, mx.array, mx.array]:
+    hidden, weight, targets = primals
+    rows, sums = _memory(outputs[1]), _memory(outputs[2])
+    ids, given = np.array(targets), np.array(cotangents[0])
+    shares = given[:, None] / sums
+    for block in _blocks(rows):
+        s = rows[block]
+        s *= shares[block]
+        s[np.arange(len(s)), ids[block]] -= given[block]
+    sums.fill(np.nan)  # a second gradient would be wrong: make it show
+    gradient = outputs[1]  # of the logits, now
+    return gradient @ weight, gradient.T @ hidden, mx.zeros_like(targets)

@@ -13,6 +13,7 @@ that runs in the owner thread (`run`, a logits processor) must not call the engi
 import atexit
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -25,6 +26,7 @@ from mlx_toy.generation import Chunk, Generation, Stats, decode_steps
 from mlx_toy.loaded_model import LoadedModel, load, locate
 from mlx_toy.sampling import GREEDY, LogitsProcessor, Sampling
 from mlx_toy.scoring import score_steps
+from mlx_toy.token_bytes import TokenBytes
 from mlx_toy.worker import Job, Worker
 
 __all__ = ["GREEDY", "Chunk", "Engine", "Generation", "Sampling", "Stats"]
@@ -40,6 +42,7 @@ class Engine:
         context_length: prompt and answer together, in tokens.
         stop_ids: tokens that end an answer.
         parameters: number of weights.
+        calibration: when an answer from passages is refused; None if that was not measured.
     """
 
     def __init__(self, load_model: Callable[[], LoadedModel]):
@@ -56,6 +59,7 @@ class Engine:
         self.tokenizer = self._loaded.tokenizer
         self.context_length = self._loaded.context_length
         self.stop_ids = self._loaded.stop_ids
+        self.calibration = self._loaded.calibration
 
     @classmethod
     def load(cls, path_or_name: str | Path | None = None) -> "Engine":
@@ -70,6 +74,11 @@ class Engine:
         """
         path, name = locate(path_or_name)  # in this thread, so that Ctrl-C ends a download
         return cls(lambda: load(path, name))
+
+    @cached_property
+    def token_bytes(self) -> TokenBytes:
+        """What each token spells; made when it is first asked for."""
+        return self._loaded.token_bytes()
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
         """A conversation to prompt ids, in the chat format of the model."""
@@ -105,7 +114,7 @@ class Engine:
             )
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         generation = Generation(
-            len(prompt),
+            prompt,
             lambda self_: decode_steps(
                 self_, self._loaded, prompt, sampling, stops, logits_processors
             ),

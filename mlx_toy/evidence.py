@@ -32,6 +32,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+")
+_QUESTION_NAME = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z]\w+|\b\d[\d.,]*\d|\b\d\b")
 _ASKS_NUMBER = re.compile(
     r"\b(when|how (many|much|long|old|far|often|tall|big|large)|which year"
     r"|what (year|date|percent\w*|number|time|day|century))\b",
@@ -68,6 +69,11 @@ class Sentence:
 def words(text: str) -> list[str]:
     """The words of a text in lower case, common endings removed, so that "lived" meets "lives"."""
     return [_stem(word) for word in _WORD.findall(text.lower())]
+
+
+def is_common(word: str) -> bool:
+    """Whether a word says nothing of what is asked about: "the", "when", "did"."""
+    return word.lower() in _COMMON
 
 
 def _stem(word: str) -> str:
@@ -108,6 +114,9 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
             overlap += _FORM_BONUS * mean
         ranked.append(Sentence(index, start, end, text, overlap))
     return sorted(ranked, key=lambda sentence: -sentence.score)
+
+
+_COMMON_STEMS = _COMMON | set(words(" ".join(_COMMON)))
 
 
 @dataclass(frozen=True)
@@ -153,6 +162,33 @@ def _goes_on_a_name(sentence: str, at: int, telling: dict[int, str]) -> bool:
     if before is None or not (telling[at][0].isupper() and telling[before][0].isupper()):
         return False
     return sentence[before + len(telling[before]) : at] == " "
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Words of a question that a text lacks.
+
+    Attributes:
+        share: of the question's telling words, 0 to 1; 0 if it has none.
+        names: how many of them are names or numbers.
+    """
+
+    share: float
+    names: int
+
+
+def missing(question: str, text: str) -> Missing:
+    """What of a question does not stand in a text, endings aside.
+
+    A question about something else often shares its common words with a passage, but hardly its
+    names and numbers.
+    """
+    present = set(words(text))
+    telling = [w for w in dict.fromkeys(words(question)) if w not in _COMMON_STEMS]
+    lacking = [word for word in telling if word not in present]
+    names = {stem for match in _QUESTION_NAME.finditer(question) for stem in words(match.group())}
+    share = len(lacking) / len(telling) if telling else 0.0
+    return Missing(share, len(names - present))
 
 
 def _has_form(question: str, sentence: str, asked: set[str]) -> bool:

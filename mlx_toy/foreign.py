@@ -7,17 +7,20 @@ tokens in any text, so those that a message or a document spells out are broken 
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlx_toy.backend import info, mx
 
 from mlx_toy.chat import Message
+from mlx_toy.confidence import load_calibration
 from mlx_toy.errors import UserError
 from mlx_toy.loaded_model import LoadedModel
+from mlx_toy.token_bytes import TokenBytes
 
 UNKNOWN_CONTEXT = 4096  # tokens, where a model does not say; today's chat models have that much
+OTHERS = Path(__file__).parent / "weights"  # has the calibration of evidence alone
 PASSAGE = re.compile(r"^\[\d+\] ", re.MULTILINE)
 
 
@@ -56,6 +59,21 @@ class ForeignTokenizer:
         """Ids to text; control tokens are left out."""
         with self.lock:
             return self.wrapper.decode(list(ids), skip_special_tokens=True)
+
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
+        # What stands second keeps its space, which many tokenizers drop at the start of a text
+        alone, twice = self.decode([token_id]), self.decode([token_id, token_id])
+        text = twice[len(alone) :]
+        if text and "\ufffd" not in text:
+            return text
+        with self.lock:
+            return str(self.wrapper.convert_ids_to_tokens([token_id])[0])
+
+    def token_bytes(self, end_ids: Collection[int]) -> TokenBytes:
+        """What each token spells."""
+        with self.lock:
+            return TokenBytes.of(self.wrapper, end_ids)
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool) -> list[int]:
         """A conversation to prompt ids, by the model's own template if it has one.
@@ -149,16 +167,18 @@ def load_foreign(path: Path, name: str) -> LoadedModel:
     if info().device == "cpu":
         model.set_dtype(mx.float32)  # 16-bit products are slow there
         mx.eval(model.parameters())
-    tokenizer = ForeignTokenizer(wrapper)
+    tokenizer, stop_ids = ForeignTokenizer(wrapper), frozenset(wrapper.eos_token_ids)
     return LoadedModel(
         name=name,
         is_ours=False,
         model=model,
         tokenizer=tokenizer,
         context_length=_context_length(config),
-        stop_ids=frozenset(wrapper.eos_token_ids),
+        stop_ids=stop_ids,
         render=tokenizer.render,
         detokenizer=lambda: ForeignDetokenizer(tokenizer),
+        token_bytes=lambda: tokenizer.token_bytes(stop_ids),
+        calibration=load_calibration(OTHERS),
     )
 
 

@@ -63,11 +63,13 @@ class Generation:
     from the loop.
 
     Attributes:
+        prompt_ids: what is continued.
         stats: the figures so far.
     """
 
-    def __init__(self, prompt_tokens: int, start: Callable[["Generation"], Steps[None]]):
-        self.stats = Stats(prompt_tokens)
+    def __init__(self, prompt_ids: Sequence[int], start: Callable[["Generation"], Steps[None]]):
+        self.prompt_ids = tuple(prompt_ids)
+        self.stats = Stats(len(self.prompt_ids))
         self.job: Job[None] = Job(lambda: start(self))  # for the engine, which submits it
         self.job.when_done(self._end)
         self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()

@@ -1,194 +1,289 @@
 """Answers tied to their sources: what to ask the model, and where its answer stands.
 
 The steps, in reading order: rank the sentences of the passages (`evidence.py`), fit the passages
-into the context, let the model choose a span of the best sentences (`span_grammar.py`), and say
-which passage and which sentence the answer comes from. A model that is not ours writes freely; its
-answer is then looked up in the passages.
+into the context, let the model choose spans of them (`span_grammar.py`), decide whether that is an
+answer (`confidence.py`), say which passages and sentences it comes from, and check it
+(`answers.py`). In free mode the model writes what it likes, and its words are looked up afterwards.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mlx_toy.answers import (
+    ABSTAINED,
+    Answer,
+    as_quoted,
+    closest,
+    make_answer,
+    quote_at,
+    segments,
+    sentence_at,
+    verify,
+)
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
-from mlx_toy.engine import GREEDY, Engine, Generation
+from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
+from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, answer_places, rank_sentences
-from mlx_toy.sentences import split_sentences
-from mlx_toy.span_grammar import Region, Span, SpanGrammar, SpanProcessor, collapse
+from mlx_toy.regions import Region, collapse
+from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
+from mlx_toy.span_processor import SpanProcessor
 
-FOCUS = 1  # sentences that an answer may be copied from; more made a small model choose worse
+__all__ = [
+    "ABSTAINED",
+    "Answer",
+    "Plan",
+    "answer_question",
+    "conclude",
+    "plan",
+    "sentence_at",
+    "start_answer",
+    "verify",
+]
+
+FOCUS = 1  # sentences that our own model may copy from; more made it choose worse
+CHOICE = 24  # sentences that another model may copy from
 MIN_EVIDENCE = 1.2  # score of a sentence under which the passages do not answer (see `evidence`)
-ANSWER_TOKENS = 48  # room for an answer in the context
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer and where it comes from.
-
-    Attributes:
-        answer: what the reader sees.
-        span: the shortest verbatim piece of a passage that answers; None when abstained.
-        quote: the sentence of the passage that it stands in; None when abstained.
-        abstained: whether the passages do not answer.
-        citations: numbers of the passages, from 1.
-        start, end: offsets of the span in the cited passage; None when abstained.
-    """
-
-    answer: str
-    span: str | None
-    quote: str | None
-    abstained: bool
-    citations: list[int]
-    start: int | None = None
-    end: int | None = None
-
-
-ABSTAINED = Answer(NOT_IN_PASSAGES, None, None, True, [])
+OWN_TOKENS, OTHER_TOKENS, FREE_TOKENS = 48, 240, 160  # room for an answer in the context
+INSTRUCTION = (
+    "Answer the question with words copied from the passages, each time followed by the number of "
+    f"the passage, such as [1]. If the passages do not answer it, write: {NOT_IN_PASSAGES}"
+)
+FREE_INSTRUCTION = (
+    "Answer the question from the passages. "
+    f"If the passages do not answer it, write: {NOT_IN_PASSAGES}"
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a question is put to the model.
+    """How a question is put to the model; for one answer.
 
     Attributes:
-        prompt_ids: the context turn and the question, as the model reads them.
-        grammar: what our own model may answer; None for another model.
-        ranked: the sentences of the passages, best first.
+        prompt_ids: the passages and the question, as the model reads them.
+        passages: what may be cited, numbered from 1.
+        ranked: their sentences, best first.
+        signals: what is known before the model is asked.
+        sampling: how the answer is chosen.
+        processor: enforces what may be answered, and notes how sure it is; None in free mode.
+        refused: the answer, where it is clear before the model is asked that there is none.
+        may_be_withheld: whether what the model writes may turn out to be no answer.
     """
 
     prompt_ids: list[int]
-    grammar: SpanGrammar | None
+    passages: list[str]
     ranked: list[Sentence]
+    signals: Signals
+    sampling: Sampling
+    processor: SpanProcessor | None = None
+    refused: Answer | None = None
+    may_be_withheld: bool = False
 
 
-def plan(engine: Engine, question: str, passages: Sequence[str]) -> Plan:
+def plan(
+    engine: Engine,
+    question: str,
+    passages: Sequence[str],
+    strict: bool = True,
+    sampling: Sampling | None = None,
+    relevance: float | None = None,
+) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
     Args:
         engine: whose context length and chat format count.
         question: as the user wrote it.
         passages: at least one, the most relevant first.
+        strict: whether the answer may only consist of spans of the passages.
+        sampling: of a free answer; the likeliest tokens if None, as always for a strict one.
+        relevance: of the best passage, as retrieval sees it; None if it was not asked.
 
     Raises:
         UserError: the question alone is too long for the model.
     """
     ranked = rank_sentences(question, passages)
-    shown = _fit(engine, question, passages, ranked)
-    messages: list[Message] = [
-        {"role": "context", "content": format_passages(shown)},
-        {"role": "user", "content": question},
-    ]
-    grammar = None
+    sampling = GREEDY if strict or sampling is None else sampling
+    most = min(_longest_answer(engine, strict), sampling.max_tokens)
+    prompt = _fit(engine, question, passages, ranked, strict, most)
+    signals = evidence_signals(question, passages, ranked, relevance)
+    sampling = replace(sampling, max_tokens=most)
+    ready = Plan(prompt, list(passages), ranked, signals, sampling)
+    if not strict:
+        return ready
+    grammar = _grammar(engine, question, passages, ranked)
+    refusal_id = engine.tokenizer.encode(NOT_IN_PASSAGES)[0]
+    processor = SpanProcessor(grammar, len(prompt), refusal_id)
+    return replace(
+        ready,
+        processor=processor,
+        refused=_refused(engine, signals),
+        may_be_withheld=engine.is_ours and engine.calibration is not None,
+    )
+
+
+def room_for_passages(engine: Engine, question: str, strict: bool) -> int:
+    """Tokens that the passages of a prompt may have together, beside the question and an answer."""
+    asked = len(engine.render(_messages(engine, question, [], strict)))
+    return engine.context_length - _longest_answer(engine, strict) - asked
+
+
+def _longest_answer(engine: Engine, strict: bool) -> int:
+    most = OWN_TOKENS if engine.is_ours and strict else OTHER_TOKENS if strict else FREE_TOKENS
+    return min(most, engine.context_length // 4)
+
+
+def _refused(engine: Engine, signals: Signals) -> Answer | None:
+    """The refusal, if the passages alone say enough; of our own model we ask how sure it is."""
     if engine.is_ours:
-        regions = [
-            _region(question, sentence, passages[sentence.passage])
-            for sentence in ranked[:FOCUS]
-            if sentence.score >= MIN_EVIDENCE
-        ]
-        # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
-        # because one fixed sentence is likelier than any one span.
-        grammar = SpanGrammar(engine.tokenizer, regions, may_refuse=not regions)
-    return Plan(engine.render(messages), grammar, ranked)
+        return None
+    decision, confidence = decide(engine.calibration, signals)
+    return replace(ABSTAINED, confidence=confidence) if decision == "refuse" else None
 
 
-def _region(question: str, sentence: Sentence, passage: str) -> Region:
-    text, offsets = collapse(passage, sentence.start, sentence.end)
-    return Region(sentence.passage + 1, text, offsets, answer_places(question, text))
+def _grammar(
+    engine: Engine, question: str, passages: Sequence[str], ranked: Sequence[Sentence]
+) -> SpanGrammar:
+    if not engine.is_ours:
+        regions = [_region(sentence, passages) for sentence in ranked[:CHOICE]]
+        return SpanGrammar(engine.token_bytes, regions, may_refuse=True, form=QUOTES)
+    regions = [
+        replace(region, places=answer_places(question, region.text))
+        for sentence in ranked[:FOCUS]
+        if sentence.score >= MIN_EVIDENCE
+        for region in [_region(sentence, passages)]
+    ]
+    # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
+    # because one fixed sentence is likelier than any one span.
+    return SpanGrammar(engine.token_bytes, regions, may_refuse=not regions, form=ONE_SPAN)
+
+
+def _region(sentence: Sentence, passages: Sequence[str]) -> Region:
+    text, offsets = collapse(passages[sentence.passage], sentence.start, sentence.end)
+    return Region(sentence.passage + 1, text, offsets)
+
+
+def _messages(
+    engine: Engine, question: str, shown: Sequence[str] | None, strict: bool
+) -> list[Message]:
+    messages: list[Message] = []
+    if not engine.is_ours:  # ours has learned it
+        messages.append({"role": "system", "content": INSTRUCTION if strict else FREE_INSTRUCTION})
+    if shown is not None:
+        messages.append({"role": "context", "content": format_passages(shown)})
+    messages.append({"role": "user", "content": question})
+    return messages
 
 
 def _fit(
-    engine: Engine, question: str, passages: Sequence[str], ranked: Sequence[Sentence]
-) -> list[str]:
-    """The passages, or what fits of them: then the best sentences, in their order."""
-    count = len(engine.render([{"role": "user", "content": question}]))
-    budget = engine.context_length - count - ANSWER_TOKENS
-    cost = 6 + sum(len(engine.tokenizer.encode(passage)) + 5 for passage in passages)
-    if cost <= budget:
-        return list(passages)
+    engine: Engine,
+    question: str,
+    passages: Sequence[str],
+    ranked: Sequence[Sentence],
+    strict: bool,
+    answer_tokens: int,
+) -> list[int]:
+    """The prompt with the passages, or what fits of them: then the best sentences, in order."""
+    budget = engine.context_length - answer_tokens
+    prompt = engine.render(_messages(engine, question, passages, strict))
+    if len(prompt) <= budget:
+        return prompt
+    left = budget - len(engine.render(_messages(engine, question, None, strict)))
     kept: list[Sentence] = []
-    left = budget - 6 - 5 * len(passages)
+    left -= 6 + 5 * len(passages)
     for sentence in ranked:
         tokens = len(engine.tokenizer.encode(sentence.text)) + 1
         if tokens <= left:
             kept.append(sentence)
             left -= tokens
     kept.sort(key=lambda sentence: (sentence.passage, sentence.start))
-    return [
+    shown = [
         " ".join(sentence.text for sentence in kept if sentence.passage == index)
         for index in range(len(passages))
     ]
-
-
-def conclude(
-    question_plan: Plan, passages: Sequence[str], text: str, tokens: Sequence[int]
-) -> Answer:
-    """Say where a finished answer stands.
-
-    Args:
-        question_plan: from `plan`.
-        passages: the same as there.
-        text: what the model wrote.
-        tokens: its ids.
-    """
-    if question_plan.grammar is not None:
-        span = question_plan.grammar.span(tokens)
-    else:
-        span = _look_up(text, passages, question_plan.ranked)
-    if span is None:
-        return ABSTAINED
-    passage = passages[span.number - 1]
-    copied = passage[span.start : span.end]
-    if question_plan.grammar is not None:  # whole, also where the room for an answer ended
-        text = f"{' '.join(copied.split())} [{span.number}]"
-    return Answer(
-        answer=text.strip(),
-        span=copied,
-        quote=sentence_at(passage, span.start),
-        abstained=False,
-        citations=[span.number],
-        start=span.start,
-        end=span.end,
-    )
+    return engine.render(_messages(engine, question, shown, strict))
 
 
 def start_answer(engine: Engine, question_plan: Plan) -> Generation:
-    """Let the model answer: the likeliest tokens, and only those that the grammar allows."""
-    prompt = question_plan.prompt_ids
-    processors = []
-    if question_plan.grammar is not None:
-        processors.append(SpanProcessor(question_plan.grammar, len(prompt)))
-    greedy = replace(GREEDY, max_tokens=ANSWER_TOKENS)
-    return engine.generate(prompt, greedy, logits_processors=processors)
+    """Let the model answer: the tokens that the grammar allows, or any in free mode."""
+    processors = [question_plan.processor] if question_plan.processor else []
+    return engine.generate(
+        question_plan.prompt_ids, question_plan.sampling, logits_processors=processors
+    )
 
 
-def answer_question(engine: Engine, question: str, passages: Sequence[str]) -> Answer:
+def conclude(engine: Engine, question_plan: Plan, chunks: Sequence[Chunk]) -> Answer:
+    """Say what a finished answer is worth, and where it stands.
+
+    Args:
+        engine: the model that wrote it.
+        question_plan: from `plan`.
+        chunks: what it wrote.
+
+    Raises:
+        NotVerbatimError: the answer fails its own check, which would be a bug here.
+    """
+    if question_plan.processor is None:
+        answer = _free_answer("".join(chunk.text for chunk in chunks), question_plan)
+    else:
+        answer = _strict_answer(engine, question_plan, question_plan.processor, chunks)
+    verify(answer, question_plan.passages)
+    return answer
+
+
+def _strict_answer(
+    engine: Engine, question_plan: Plan, processor: SpanProcessor, chunks: Sequence[Chunk]
+) -> Answer:
+    """The spans of an answer, or the sentence around them, or the refusal."""
+    tokens = [chunk.token for chunk in chunks]
+    reading = processor.grammar.read(tokens)
+    signals = question_plan.signals
+    if engine.is_ours:
+        chosen = [chunk.logprob for chunk in chunks]
+        signals = with_model(signals, chosen, processor.logprobs, processor.refusal_logprob)
+    decision, confidence = decide(engine.calibration, signals)
+    passages = question_plan.passages
+    quotes = [quote_at(passages, span.number, span.start, span.end) for span in reading.spans]
+    if decision == "refuse" or not quotes:
+        return replace(ABSTAINED, confidence=confidence)
+    if decision == "closest":
+        return make_answer(closest(quotes[0]), quotes[:1], confidence=confidence)
+    if reading.whole:
+        text = b"".join(engine.token_bytes[token] for token in tokens).decode().strip()
+    else:  # the room for an answer ended before it did
+        text = "; ".join(f"{as_quoted(quote.text)} [{quote.number}]" for quote in quotes)
+    return make_answer(text, quotes, confidence=confidence)
+
+
+def _free_answer(text: str, question_plan: Plan) -> Answer:
+    """What the model wrote, with what the passages have of it."""
+    text = text.strip()
+    if not text or NOT_IN_PASSAGES.lower() in text.lower():
+        return replace(ABSTAINED, strict=False)
+    marked = segments(text, question_plan.passages)
+    quotes = [
+        quote_at(question_plan.passages, part.number, part.start, part.end)
+        for part in marked
+        if part.number is not None and part.start is not None and part.end is not None
+    ]
+    return make_answer(text, quotes, strict=False, marked=marked)
+
+
+def answer_question(
+    engine: Engine,
+    question: str,
+    passages: Sequence[str],
+    strict: bool = True,
+    sampling: Sampling | None = None,
+    relevance: float | None = None,
+) -> Answer:
     """Answer a question from given passages and wait for the end of the answer.
+
+    Args:
+        engine, question, passages, strict, sampling, relevance: as in `plan`.
 
     Raises:
         UserError: the question is too long for the model.
     """
-    question_plan = plan(engine, question, passages)
-    chunks = list(start_answer(engine, question_plan))
-    text = "".join(chunk.text for chunk in chunks)
-    return conclude(question_plan, passages, text, [chunk.token for chunk in chunks])
-
-
-def sentence_at(passage: str, offset: int) -> str:
-    """The sentence of a passage that holds the character at `offset`."""
-    for start, end in split_sentences(passage):
-        if start <= offset < end:
-            return passage[start:end]
-    return passage.strip()
-
-
-def _look_up(text: str, passages: Sequence[str], ranked: Sequence[Sentence]) -> Span | None:
-    """The place of a free answer: its words where a passage has them, else the best sentence."""
-    if not text.strip() or NOT_IN_PASSAGES.lower() in text.lower():
-        return None
-    words = re.sub(r"\s*\[\d+\]", "", text).strip().strip(".").split()
-    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)"
-    for number, passage in enumerate(passages, start=1):
-        if words and (found := re.search(pattern, passage, re.IGNORECASE)):
-            return Span(number, found.start(), found.end())
-    best = ranked[0] if ranked else None
-    return Span(best.passage + 1, best.start, best.end) if best else None
+    question_plan = plan(engine, question, passages, strict, sampling, relevance)
+    if question_plan.refused is not None:
+        return question_plan.refused
+    return conclude(engine, question_plan, list(start_answer(engine, question_plan)))

@@ -17,6 +17,7 @@ from mlx_toy.embedder import Embedder
 from mlx_toy.errors import UserError
 from mlx_toy.library import Library, Original
 from mlx_toy.passages import split_passages
+from mlx_toy.quota import Quota
 from mlx_toy.rows import StoredDocument
 
 Stage = Literal["reading", "embedding", "storing"]
@@ -56,6 +57,7 @@ class Ingest:
         limits: what one file may cost.
         progress: told how far it is, in this thread.
         cancelled: asked several times a second whether to stop.
+        quota: the most that a workspace may hold; None for no limit.
     """
 
     library: Library
@@ -64,6 +66,7 @@ class Ingest:
     limits: Limits = field(default_factory=Limits)
     progress: Progress | None = None
     cancelled: Callable[[], bool] | None = None
+    quota: Quota | None = None
 
     def add_file(
         self, workspace: str, file: SourceFile, replace_old: bool = False
@@ -105,6 +108,7 @@ class Ingest:
         if before and not replace_old:
             return self._already(workspace, before, original)
         passages = split_passages(document, self.count_tokens)
+        self._check_quota(workspace, document, len(passages), len(original.data), replace_old)
         texts = [embedded_text(passage.heading, passage.text) for passage in passages]
         vectors = embed_sorted(self.embedder, texts, partial(self._tell, "embedding"))
         self._tell("storing", 0, 1)
@@ -114,6 +118,17 @@ class Ingest:
         if self.progress:  # too late to stop
             self.progress(IngestProgress("storing", 1, 1))
         return stored
+
+    def _check_quota(
+        self, workspace: str, document: Document, passages: int, size_bytes: int, replace_old: bool
+    ) -> None:
+        """Refuse what does not fit beside the documents that stay."""
+        if self.quota is None:
+            return
+        there = self.library.documents(workspace)
+        if replace_old:
+            there = [stored for stored in there if stored.name != document.name]
+        self.quota.check(there, document.name, passages, size_bytes)
 
     def _already(
         self, workspace: str, stored: StoredDocument, original: Original

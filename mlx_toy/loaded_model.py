@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 from mlx_toy import model_directory
 from mlx_toy.chat import Message, render
+from mlx_toy.confidence import Calibration, load_calibration
 from mlx_toy.errors import UserError
+from mlx_toy.token_bytes import TokenBytes
 from mlx_toy.tokenizer import Tokenizer
 
 BUNDLED = Path(__file__).parent / "weights" / "chat"
@@ -38,6 +40,9 @@ class TextTokenizer(Protocol):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids to text."""
+
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
 
 
 class Detokenizer(Protocol):
@@ -63,6 +68,8 @@ class LoadedModel:
         stop_ids: tokens that end an answer.
         render: (messages, add_generation_prompt) -> prompt ids.
         detokenizer: makes one for each answer.
+        token_bytes: makes the table of what each token spells.
+        calibration: when to refuse; None for the rule that needs none.
     """
 
     name: str
@@ -73,6 +80,8 @@ class LoadedModel:
     stop_ids: frozenset[int]
     render: Callable[[Sequence[Message], bool], list[int]]
     detokenizer: Callable[[], Detokenizer]
+    token_bytes: Callable[[], TokenBytes]
+    calibration: Calibration | None = None
 
 
 def locate(path_or_name: str | Path | None) -> tuple[Path, str]:
@@ -139,6 +148,8 @@ def _load_ours(path: Path, name: str) -> LoadedModel:
         stop_ids=frozenset({tokenizer.end_id, tokenizer.eos_id}),
         render=lambda messages, ask: render(messages, tokenizer, ask).ids,
         detokenizer=lambda: ByteDetokenizer(tokenizer),
+        token_bytes=lambda: TokenBytes.ours(tokenizer),
+        calibration=load_calibration(path),
     )
 
 

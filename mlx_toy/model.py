@@ -81,22 +81,23 @@ class Attention(nn.Module):
     def __call__(self, x: mx.array, mask: Any = None, cache: Any = None) -> mx.array:
         """[B, T, D] -> [B, T, D]; `cache` holds the keys and values of earlier tokens."""
         length = x.shape[1]
-        queries = self._split_heads(self.q_proj(x))  # [B, T, H, Dh]
-        keys = self._split_heads(self.k_proj(x))  # [B, T, Hkv, Dh]
+        queries, keys = self.queries_and_keys(x, 0 if cache is None else cache.offset)
         values = self._split_heads(self.v_proj(x)).swapaxes(1, 2)
-        if self.qk_norm:
-            queries, keys = self.q_norm(queries), self.k_norm(keys)
-        queries, keys = queries.swapaxes(1, 2), keys.swapaxes(1, 2)  # [B, H, T, Dh]
-        if cache is None:
-            queries, keys = self.rope(queries), self.rope(keys)
-        else:
-            queries = self.rope(queries, offset=cache.offset)
-            keys = self.rope(keys, offset=cache.offset)
+        if cache is not None:
             keys, values = cache.update_and_fetch(keys, values)
         out = ops.attention(queries, keys, values, self.scale, mask)
         return self.o_proj(
             out.transpose(0, 2, 1, 3).reshape(-1, length, out.shape[1] * self.head_dim)
         )
+
+    def queries_and_keys(self, x: mx.array, offset: Any = 0) -> tuple[mx.array, mx.array]:
+        """[B, T, D] -> queries [B, H, T, Dh] and keys [B, Hkv, T, Dh], rotated from `offset` on."""
+        queries = self._split_heads(self.q_proj(x))  # [B, T, H, Dh]
+        keys = self._split_heads(self.k_proj(x))  # [B, T, Hkv, Dh]
+        if self.qk_norm:
+            queries, keys = self.q_norm(queries), self.k_norm(keys)
+        queries, keys = queries.swapaxes(1, 2), keys.swapaxes(1, 2)  # [B, H, T, Dh]
+        return self.rope(queries, offset=offset), self.rope(keys, offset=offset)
 
     def _split_heads(self, x: mx.array) -> mx.array:
         """[B, T, n * Dh] -> [B, T, n, Dh]."""

@@ -73,17 +73,17 @@ def _causal_within(documents: mx.array) -> mx.array:
     return (earlier & same)[:, None]
 
 
-def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    """Negative log-likelihood of the targets, in nats.
+def linear_cross_entropy(hidden: mx.array, weight: mx.array, targets: mx.array) -> mx.array:
+    """Negative log-likelihood of the targets, in nats, from the states before the logits.
 
     Args:
-        logits: [..., V].
-        targets: ids [...].
+        hidden: [N, D].
+        weight: [V, D], whose products with the states are the logits.
+        targets: ids [N].
 
     Returns:
-        [...].
+        [N], float32.
     """
-    logits = logits.astype(mx.float32)
-    if _is_for_numpy(logits, logits.size):
-        return cpu_ops.cross_entropy(logits, targets)
-    return nn.losses.cross_entropy(logits, targets)
+    if _is_for_numpy(hidden, hidden.shape[0] * weight.shape[0]):
+        return cpu_ops.linear_cross_entropy(hidden, weight, targets)
+    return nn.losses.cross_entropy((hidden @ weight.T).astype(mx.float32), targets)

@@ -1,11 +1,14 @@
 """What a reply is made of: the text so far and the passages that it comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from mlx_toy.answers import Answer, NotVerbatimError, Segment
 from mlx_toy.engine import Generation, Stats
-from mlx_toy.grounding import Answer
+from mlx_toy.library import Library
 from mlx_toy.rows import Hit
+
+MERGED = 8  # stored passages that a hit may reach over
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Source:
         hit: the passage, its document, page and similarity.
         quote: the sentence that the answer stands in; None if the answer cites another passage.
         start, end: offsets of the quoted answer in the passage's text; None likewise.
+        spans: offsets of every piece that the answer took from the passage, this one first.
     """
 
     number: int
@@ -24,6 +28,24 @@ class Source:
     quote: str | None = None
     start: int | None = None
     end: int | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a model read and wrote, for those who want to look at it token by token.
+
+    Attributes:
+        prompt_ids: the tokens of the prompt.
+        answer_ids: the tokens of the answer.
+    """
+
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...] = ()
+
+    def grown(self, token: int) -> "Trace":
+        """With one more token of the answer."""
+        return replace(self, answer_ids=(*self.answer_ids, token))
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,10 @@ class Update:
         abstained: whether the documents do not answer.
         stats: figures of the generation; None if the model was not asked.
         dropped: turns at the start of the conversation that no longer fit.
+        trace: the tokens behind the text; None if the model was not asked.
+        query: what was looked up, where that is not just the question.
+        segments: of a finished free answer, what stands in the sources and what does not.
+        confidence: probability that the sources answer the question; None if it is not known.
     """
 
     text: str
@@ -45,22 +71,52 @@ class Update:
     abstained: bool = False
     stats: Stats | None = None
     dropped: int = 0
+    trace: Trace | None = None
+    query: str | None = None
+    segments: tuple[Segment, ...] = ()
+    confidence: float | None = None
 
 
 def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:
     """The updates of a generation that stands for itself."""
-    text = ""
+    text, trace = "", Trace(generation.prompt_ids)
     for chunk in generation:
-        text += chunk.text
-        yield Update(text, stats=generation.stats, dropped=dropped)
-    yield Update(text, done=True, stats=generation.stats, dropped=dropped)
+        text, trace = text + chunk.text, trace.grown(chunk.token)
+        yield Update(text, stats=generation.stats, dropped=dropped, trace=trace)
+    yield Update(text, done=True, stats=generation.stats, dropped=dropped, trace=trace)
 
 
-def with_quote(sources: list[Source], answer: Answer) -> list[Source]:
-    """The sources, the cited one with its quote and the place of the answer."""
-    return [
-        replace(source, quote=answer.quote, start=answer.start, end=answer.end)
-        if source.number in answer.citations
-        else source
-        for source in sources
-    ]
+def with_quotes(sources: list[Source], answer: Answer) -> list[Source]:
+    """The sources, the cited ones with what the answer took from them."""
+    located = []
+    for source in sources:
+        quotes = [quote for quote in answer.quotes if quote.number == source.number]
+        if quotes:
+            first, spans = quotes[0], tuple((quote.start, quote.end) for quote in quotes)
+            source = replace(
+                source, quote=first.sentence, start=first.start, end=first.end, spans=spans
+            )
+        located.append(source)
+    return located
+
+
+def confirm(library: Library, workspace: str, sources: Sequence[Source], answer: Answer) -> None:
+    """Read every quoted piece again in the stored document, at its offsets there.
+
+    Raises:
+        NotVerbatimError: the document has other words there.
+    """
+    for quote in answer.quotes:
+        hit = sources[quote.number - 1].hit
+        start, end = hit.start + quote.start, hit.start + quote.end
+        last_passage = hit.passage + MERGED
+        stored = library.passages(workspace, hit.document_id, hit.passage, last_passage)
+        pieces = [
+            (there, quote.text[first - start : last - start])
+            for passage in stored
+            if (first := max(start, passage.start)) < (last := min(end, passage.end))
+            for there in [passage.text[first - passage.start : last - passage.start]]
+        ]
+        # A document that was removed meanwhile says nothing, neither for nor against.
+        if stored and not (pieces and all(there == quoted for there, quoted in pieces)):
+            raise NotVerbatimError(f"{quote.text!r} does not stand in {hit.document}")

@@ -5,7 +5,7 @@ with different vocabularies. A text longer than the model's context is read in w
 by half, and each token is counted once, where it has the most text before it.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,15 @@ class Window:
     text: int
     ids: Sequence[int]
     counted: int
+
+
+def with_start(tokenizer: Any, stop_ids: Collection[int], text: str) -> list[int]:
+    """A text's ids after the token that begins a text, so that its first token counts too.
+
+    A model without such a token is given the one that ends a text, as other evaluations do.
+    """
+    start = min(stop_ids) if tokenizer.bos_id is None else tokenizer.bos_id
+    return [start, *tokenizer.encode(text)]
 
 
 def score_steps(

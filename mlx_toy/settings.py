@@ -15,6 +15,7 @@ from mlx_toy.errors import UserError
 
 PREFIX = "MLX_TOY_"
 OWN_WORKSPACE = "default"  # of the one person whose computer this is
+ON_SPACE = {"host": "0.0.0.0", "port": 7860, "max_passages": 5_000, "max_library_mb": 50}
 
 
 def on_space() -> bool:
@@ -45,6 +46,8 @@ class Settings:
         top_k: sample among so many likeliest tokens.
         repetition_penalty: above 1 makes repeated tokens less likely.
         max_file_mb: largest file, in megabytes.
+        max_passages: most passages in the library of one person; search reads them all.
+        max_library_mb: most megabytes of files in it.
         host: address to listen on.
         port: to listen on; None for the first free one from 7860.
     """
@@ -61,6 +64,8 @@ class Settings:
     top_k: int = 50
     repetition_penalty: float = 1.1
     max_file_mb: int = 20
+    max_passages: int = 100_000
+    max_library_mb: int = 2_000
     host: str = "127.0.0.1"
     port: int | None = None
 
@@ -75,6 +80,8 @@ class Settings:
             ("top_k", 0, 1000),
             ("repetition_penalty", 1, 2),
             ("max_file_mb", 1, 1000),
+            ("max_passages", 1, 10_000_000),
+            ("max_library_mb", 1, 1_000_000),
             ("threshold", -1, 1),
             ("port", 0, 65535),
         ):
@@ -89,6 +96,8 @@ _TYPES: dict[str, Any] = {
     "max_tokens": int,
     "top_k": int,
     "max_file_mb": int,
+    "max_passages": int,
+    "max_library_mb": int,
     "port": int,
     "threshold": float,
     "temperature": float,
@@ -108,6 +117,8 @@ _HELP = {
     "top_k": "sample among so many tokens (default: 50)",
     "repetition_penalty": "1 to 2 (default: 1.1)",
     "max_file_mb": "largest document in megabytes (default: 20)",
+    "max_passages": "most passages in a person's library (default: 100000; on a Space 5000)",
+    "max_library_mb": "most megabytes of files in it (default: 2000; on a Space 50)",
     "host": "address to listen on (default: 127.0.0.1)",
     "port": "port to listen on (default: the first free one from 7860)",
 }
@@ -146,5 +157,5 @@ def from_options(options: argparse.Namespace) -> Settings:
         if value is not None:
             chosen[field.name] = value
     if on_space():
-        chosen = {"host": "0.0.0.0", "port": 7860, **chosen}
+        chosen = {**ON_SPACE, **chosen}
     return Settings(**chosen)

@@ -1,273 +1,289 @@
 """What an answer from passages may look like, enforced token by token.
 
-    answer   = span " [" number "]"  |  "The passages do not say."
+    answer   = quote { joiner quote } closing  |  opening quote …  |  "The passages do not say."
+    quote    = span " [" number "]"
     span     = whole words that stand verbatim in one of the given sentences
 
 A language model chooses among the tokens that this grammar allows, so it cannot write a word that
-does not stand in the passage that it cites. The grammar works on bytes, not on tokens, because the
-same words are cut into other tokens at the start of an answer than in the middle of a sentence.
+does not stand in the passage that it cites, but for the closed list of connecting phrases in a
+`Form`. The grammar works on bytes, not on tokens, because the same words are cut into other tokens
+at the start of an answer than in the middle of a sentence, and because every model cuts them in its
+own way (`token_bytes.py`).
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from mlx_toy.backend import mx
 
 from mlx_toy.chat import NOT_IN_PASSAGES
-from mlx_toy.evidence import Places
-from mlx_toy.tokenizer import Tokenizer
+from mlx_toy.regions import Copyable, Region, Span
+from mlx_toy.token_bytes import TokenBytes
 
-MAX_SPAN_BYTES = 120  # about twenty words: an answer, not a retelling
-_CLOSING = '%°"”’)'  # marks that may end an answer; a comma or a full stop is left out
-ANYWHERE = Places(frozenset(), frozenset(), frozenset())
+_WORD, _SPACED, _END = -1, -2, -3  # instead of a text: a span begins, a space and a span, the end
 
 
 @dataclass(frozen=True)
-class Region:
-    """A sentence that an answer may be copied from.
+class Form:
+    """How spans become an answer.
 
     Attributes:
-        number: of its passage, as cited, from 1.
-        text: white space collapsed to single spaces.
-        offsets: for each character of `text`, its offset in the passage.
-        places: where in `text` an answer may begin and end, and what it must contain.
+        spans: at most so many, each of another sentence.
+        span_bytes: longest span.
+        openings: what may stand before the first; it goes on with a space.
+        joiners: what may stand between two; likewise.
+        closings: what may stand behind the last, if not nothing.
+        may_begin_with_space: whether a space before the answer is no fault; after some prompts,
+            models whose words carry their space have learned to begin with one.
     """
 
-    number: int
-    text: str
-    offsets: tuple[int, ...]
-    places: Places = ANYWHERE
+    spans: int = 1
+    span_bytes: int = 120
+    openings: tuple[str, ...] = ()
+    joiners: tuple[str, ...] = ()
+    closings: tuple[str, ...] = ()
+    may_begin_with_space: bool = False
+
+
+ONE_SPAN = Form()  # about twenty words: more made a small model ramble
+QUOTES = Form(  # for a model that can use them; none of the phrases says anything
+    spans=3,
+    span_bytes=300,
+    openings=("According to the passages,", "The passages say:"),
+    joiners=(",", " and", ", and", ";", "."),
+    closings=(".",),
+    may_begin_with_space=True,
+)
 
 
 @dataclass(frozen=True)
-class Span:
-    """An answer's place: characters `start` to `end` of passage `number` (from 1)."""
+class Reading:
+    """An answer as the grammar reads it.
 
-    number: int
-    start: int
-    end: int
+    Attributes:
+        spans: what it copies, in order; none for the refusal.
+        whole: whether it may end here.
+    """
+
+    spans: tuple[Span, ...]
+    whole: bool
 
 
-@dataclass(frozen=True)
+_Copy = tuple[int, int, int]  # region and the bytes of it that were copied, from and to
+
+
+@dataclass(frozen=True, order=True)
 class _State:
     """A way to read what was written so far.
 
-    `region` is -1 for the refusal; `start` and `position` are bytes of the region; `tail` counts
-    the bytes of the citation that are written, -1 while still inside the span.
+    `text` is a region, a fixed text behind them, or one of `_WORD`, `_SPACED` and `_END`;
+    `position` counts its bytes that are written; `start` is where a copy begins.
     """
 
-    region: int
-    start: int
-    position: int
-    tail: int = -1
+    done: tuple[_Copy, ...]
+    text: int
+    position: int = 0
+    start: int = 0
+
+
+States = frozenset[_State]
 
 
 class SpanGrammar:
     """The answers that the regions allow.
 
     Args:
-        tokenizer: ours, whose tokens are bytes.
+        tokens: of the model's vocabulary.
         regions: sentences to copy from.
         may_refuse: whether the fixed refusal is an answer.
+        form: how spans become an answer.
     """
 
-    def __init__(self, tokenizer: Tokenizer, regions: Sequence[Region], may_refuse: bool = True):
-        self._tokenizer = tokenizer
-        self._limits: dict[tuple[int, int], int] = {}
-        self._regions = regions
-        self._bytes = [region.text.encode() for region in regions]
-        self._characters = [_byte_starts(region.text) for region in regions]
-        self._tails = [f" [{region.number}]".encode() for region in regions]
-        self._refusal = NOT_IN_PASSAGES.encode()
-        self.start = self._starts()
-        if regions and not self.start:  # the rules left nothing: then any words will do
-            self._regions = [replace(r, places=ANYWHERE) for r in regions]
-            self.start = self._starts()
-        if may_refuse:
-            self.start |= {_State(-1, 0, 0)}
+    def __init__(
+        self,
+        tokens: TokenBytes,
+        regions: Sequence[Region],
+        may_refuse: bool = True,
+        form: Form = ONE_SPAN,
+    ):
+        self._tokens, self._form = tokens, form
+        self._regions = [Copyable(region, form.span_bytes) for region in regions]
+        if not any(region.starts for region in self._regions):  # the rules left nothing:
+            self._regions = [region.anywhere() for region in self._regions]  # any words will do
+        self._starts = [(i, at) for i, region in enumerate(self._regions) for at in region.starts]
+        self._found: dict[tuple[int, int], list[tuple[int, list[int]]]] = {}
+        self._beginnings: dict[tuple[int, frozenset[int]], set[int]] = {}
+        self._texts = [region.text for region in self._regions]
+        self._tails = [self._fixed(f" [{region.number}]") for region in regions]
+        self._openings = [self._fixed(text) for text in form.openings]
+        self._joiners = [self._fixed(text) for text in form.joiners]
+        self._closings = [self._fixed(text) for text in form.closings]
+        self._space, self._refusal = self._fixed(" "), self._fixed(NOT_IN_PASSAGES)
+        self.start: States = frozenset(self._first_states(may_refuse))
 
-    def _starts(self) -> frozenset[_State]:
-        return frozenset(
-            _State(index, position, position)
-            for index, text in enumerate(self._bytes)
-            for position in range(len(text))
-            if self._may_start(index, position)
-        )
+    def allowed(self, states: States) -> set[int]:
+        """Ids of the tokens that may come next; none once the answer has ended."""
+        ids: set[int] = set()
+        for state in self._leaves(states):
+            if state.text == _END:
+                ids.update(self._tokens.end_ids)
+            elif state.text < 0:
+                ids |= self._beginning(state)
+            else:
+                ids.update(self._ids_at(state.text, state.position, self._limit_of(state)))
+        if not ids and not any(state.text == _END for state in states):
+            return set(self._tokens.end_ids)  # the vocabulary cannot spell what follows
+        return ids
 
-    def allowed(self, states: frozenset[_State]) -> set[int]:
-        """Ids of the tokens that may come next."""
-        tokens: set[int] = set()
-        for state in states:
-            for rest in self._continuations(state):
-                if not rest:
-                    tokens.add(self._tokenizer.end_id)
-                for length in range(1, min(len(rest), self._tokenizer.longest_token) + 1):
-                    tokens.update(self._tokenizer.ids_of_bytes.get(rest[:length], ()))
-        return tokens
-
-    def advance(self, states: frozenset[_State], token: int) -> frozenset[_State]:
+    def advance(self, states: States, token: int) -> States:
         """The readings that remain after one more token."""
-        written = self._tokenizer.token_bytes(token)
-        if not written:
-            return frozenset(state for state in states if self._complete(state))
-        size = len(written)
-        following: set[_State] = set()
-        for state in states:
-            for rest in self._continuations(state):
-                if not rest.startswith(written):
-                    continue
-                if state.region < 0 or (state.tail < 0 and not self._is_tail(state, rest)):
-                    following.add(
-                        _State(state.region, state.start, state.position + size, state.tail)
-                    )
-                else:
-                    tail = max(state.tail, 0) + size
-                    following.add(_State(state.region, state.start, state.position, tail))
-        return frozenset(following)
+        if token in self._tokens.end_ids:
+            ended = [state for state in self._leaves(states) if state.text == _END]
+            return frozenset(replace(state, position=1) for state in ended)
+        written = self._tokens[token]
+        following: dict[tuple[int, int, int, int], _State] = {}
+        for state in self._leaves(states) if written else ():
+            for moved in self._moved(state, written):
+                # What will follow depends on this alone, so one history of each is enough.
+                key = moved.text, moved.position, moved.start, len(moved.done)
+                following[key] = min(moved, following.get(key, moved))
+        return frozenset(following.values())
 
-    def span(self, tokens: Sequence[int]) -> Span | None:
-        """Where the answer that these tokens write stands; None for the refusal or none."""
+    def read(self, tokens: Sequence[int]) -> "Reading":
+        """What these tokens write; of an answer that was cut off the last span's whole words."""
         states = self.start
         for token in tokens:
             before, states = states, self.advance(states, token)
             if not states:
                 states = before
                 break
-        if any(state.region < 0 and self._complete(state) for state in states):
-            return None
-        copied = [state for state in states if state.region >= 0 and state.position > state.start]
-        if not copied:
-            return None
-        state = min(copied, key=lambda s: (s.region, s.start))
-        region, characters = self._regions[state.region], self._characters[state.region]
-        end = state.position
-        while end > state.start and not self._ends_word(state.region, end):
-            end -= 1
-        if end == state.start:
-            return None
-        first, last = characters[state.start], characters[end - 1]
-        return Span(region.number, region.offsets[first], region.offsets[last] + 1)
+        whole = [state for state in self._leaves(states) if state.text == _END]
+        readings = [self._spans(state) for state in whole or states]
+        longest = max(map(len, readings), default=0)
+        spans = min((spans for spans in readings if len(spans) == longest), default=[])
+        return Reading(tuple(spans), bool(whole))
 
-    def _continuations(self, state: _State) -> list[bytes]:
-        """The byte strings that may follow; an empty one means that the answer may end."""
-        if state.region < 0:
-            return [self._refusal[state.position :]]
-        tail = self._tails[state.region]
-        if state.tail >= 0:
-            return [tail[state.tail :]]
-        text = self._bytes[state.region]
-        rest = []
-        if state.position < (limit := self._limit(state.region, state.start)):
-            rest.append(text[state.position : limit])
-        if self._may_end(state.region, state.start, state.position):
-            rest.append(tail)
-        return rest
+    # --- what may be written ----------------------------------------------------------------------
 
-    def _may_start(self, region: int, position: int) -> bool:
-        starts = self._regions[region].places.starts
-        if starts and self._characters[region][position] not in starts:
-            return False
-        if not self._starts_word(region, position):
-            return False
-        return self._may_end(region, position, self._limit(region, position))
+    def _first_states(self, may_refuse: bool) -> Iterator[_State]:
+        if may_refuse:
+            yield _State((), self._refusal)
+        if not self._starts:
+            return
+        yield _State((), _WORD)
+        for opening in self._openings:
+            yield _State((), opening)
+        if self._form.may_begin_with_space:
+            yield _State((), _SPACED)
 
-    def _may_end(self, region: int, start: int, position: int) -> bool:
-        if position <= start or not self._ends_word(region, position):
-            return False
-        places = self._regions[region].places
-        characters = self._characters[region]
-        first, last = characters[start], characters[position - 1]
-        if last + 2 in places.joined:  # after the space comes more of a name
-            return False
-        return not places.wanted or any(first <= at <= last for at in places.wanted)
+    def _leaves(self, states: States) -> Iterator[_State]:
+        """The states, each within one text of which something is left to write."""
+        for state in states:
+            yield from self._expand(state)
 
-    def _limit(self, region: int, start: int) -> int:
-        """Where the longest span from `start` ends: at a word's end, within `MAX_SPAN_BYTES`."""
-        if (region, start) not in self._limits:
-            size = len(self._bytes[region])
-            limit = min(size, start + MAX_SPAN_BYTES)
-            while limit > start and not self._ends_word(region, limit):
-                limit -= 1
-            self._limits[region, start] = limit if limit > start else size
-        return self._limits[region, start]
+    def _expand(self, state: _State) -> Iterator[_State]:
+        text, position = state.text, state.position
+        if text == _END:
+            if not position:
+                yield state
+        elif text < 0:
+            yield state
+            if text == _SPACED:
+                yield replace(state, text=self._space, position=0)
+        elif text < len(self._regions):
+            if position < self._limit_of(state):
+                yield state
+            if self._regions[text].may_end(state.start, position):
+                yield _State((*state.done, (text, state.start, position)), self._tails[text])
+        elif position < len(self._texts[text]):
+            yield state
+        else:
+            for following in self._behind(state):
+                yield from self._expand(following)
 
-    def _is_tail(self, state: _State, rest: bytes) -> bool:
-        return rest is self._tails[state.region]
+    def _behind(self, state: _State) -> Iterator[_State]:
+        """What follows a fixed text."""
+        text, done = state.text, state.done
+        following = []
+        if text == self._space:
+            following.append(_WORD)
+        if text in self._openings or (text in self._joiners and self._more_spans(done)):
+            following.append(_SPACED)
+        if text in self._tails:
+            following += [_END, *self._closings]
+            following += self._joiners if self._more_spans(done) else []
+        if text in self._closings or text == self._refusal:
+            following.append(_END)
+        return (_State(done, text) for text in following)
 
-    def _complete(self, state: _State) -> bool:
-        if state.region < 0:
-            return state.position == len(self._refusal)
-        return state.tail == len(self._tails[state.region])
+    def _more_spans(self, done: tuple[_Copy, ...]) -> bool:
+        used = {region for region, _, _ in done}
+        return len(done) < self._form.spans and any(r not in used for r, _ in self._starts)
 
-    def _starts_word(self, region: int, position: int) -> bool:
-        text, at = self._regions[region].text, self._characters[region]
-        character = text[at[position]]
-        if position and at[position] == at[position - 1]:
-            return False  # inside a character
-        before = text[at[position] - 1] if at[position] else " "
-        return (
-            not character.isspace()
-            and (character.isalnum() or character in "$€£\"“'")
-            and not (before.isalnum() and character.isalnum())
-        )
+    def _moved(self, state: _State, written: bytes) -> Iterator[_State]:
+        """The state after these bytes, if they go on with it."""
+        size = len(written)
+        if state.text >= 0:
+            end = self._limit_of(state)
+            if self._texts[state.text].startswith(written, state.position, end):
+                yield replace(state, position=state.position + size)
+        elif state.text != _END:
+            used = {region for region, _, _ in state.done}
+            for region, start in self._starts:
+                begin = self._begin(state, region, start)
+                if region in used or begin is None:
+                    continue
+                if self._texts[region].startswith(
+                    written, begin, self._regions[region].limit(start)
+                ):
+                    yield _State(state.done, region, begin + size, start)
 
-    def _ends_word(self, region: int, position: int) -> bool:
-        text, at = self._regions[region].text, self._characters[region]
-        if position < len(at) and at[position] == at[position - 1]:
-            return False
-        last = text[at[position - 1]]
-        if position == len(at):
-            return True  # whatever a sentence ends with, an answer may end there
-        following = text[at[position]]
-        return (last.isalnum() and not following.isalnum()) or last in _CLOSING
+    def _beginning(self, state: _State) -> set[int]:
+        """Tokens with which a span may begin."""
+        used = frozenset(region for region, _, _ in state.done)
+        if (state.text, used) not in self._beginnings:
+            ids: set[int] = set()
+            for region, start in self._starts:
+                begin = self._begin(state, region, start)
+                if region not in used and begin is not None:
+                    ids.update(self._ids_at(region, begin, self._regions[region].limit(start)))
+            self._beginnings[state.text, used] = ids
+        return self._beginnings[state.text, used]
 
+    def _begin(self, state: _State, region: int, start: int) -> int | None:
+        """Where copying begins: at the word, or at the space before it if there is one."""
+        if state.text == _WORD:
+            return start
+        return start - 1 if self._texts[region][start - 1] == ord(" ") else None
 
-class SpanProcessor:
-    """A logits processor that lets only the grammar's tokens through.
+    def _ids_at(self, text: int, position: int, end: int) -> Iterator[int]:
+        """Tokens that spell a text from a position on, up to `end` at most."""
+        if (text, position) not in self._found:
+            rest = self._texts[text][position:]
+            self._found[text, position] = list(self._tokens.beginnings(rest))
+        for length, ids in self._found[text, position]:
+            if position + length > end:
+                break
+            yield from ids
 
-    Args:
-        grammar: of the answer.
-        prompt_length: tokens before the answer.
-    """
+    # --- what was written -------------------------------------------------------------------------
 
-    def __init__(self, grammar: SpanGrammar, prompt_length: int):
-        self._grammar, self._prompt_length = grammar, prompt_length
-        self._states, self._read = grammar.start, 0
+    def _spans(self, state: _State) -> list[Span]:
+        """What a state has copied; the last span may be unfinished."""
+        copies = list(state.done)
+        if 0 <= state.text < len(self._regions):
+            copies.append((state.text, state.start, state.position))
+        spans = [self._regions[region].span(start, end) for region, start, end in copies]
+        return [span for span in spans if span is not None]
 
-    def __call__(self, tokens: Any, logits: mx.array) -> mx.array:
-        """Set the logits [1, V] of all other tokens to minus infinity."""
-        written = tokens[self._prompt_length :].tolist()
-        for token in written[self._read :]:
-            self._states = self._grammar.advance(self._states, token)
-        self._read = len(written)
-        allowed = self._grammar.allowed(self._states)
-        if not allowed:
-            return logits  # the answer has ended: what is computed ahead is not used
-        ids = mx.array(sorted(allowed))
-        masked = mx.full(logits.shape, -math.inf, dtype=logits.dtype)
-        masked[:, ids] = logits[:, ids]
-        return masked
+    def _limit_of(self, state: _State) -> int:
+        """Where the text that is being written ends at the latest."""
+        if state.text < len(self._regions):
+            return self._regions[state.text].limit(state.start)
+        return len(self._texts[state.text])
 
-
-def collapse(text: str, start: int, end: int) -> tuple[str, tuple[int, ...]]:
-    """`text[start:end]` with white space collapsed, and each character's offset in `text`."""
-    characters: list[str] = []
-    offsets: list[int] = []
-    for offset in range(start, end):
-        character = text[offset]
-        if character.isspace():
-            if not characters or characters[-1] == " ":
-                continue
-            character = " "
-        characters.append(character)
-        offsets.append(offset)
-    if characters and characters[-1] == " ":
-        del characters[-1], offsets[-1]
-    return "".join(characters), tuple(offsets)
-
-
-def _byte_starts(text: str) -> list[int]:
-    """For each byte of the text in UTF-8, the index of its character."""
-    return [index for index, character in enumerate(text) for _ in character.encode()]
+    def _fixed(self, text: str) -> int:
+        """A place for a fixed text behind the regions; the same text has one place."""
+        spelled = text.encode()
+        count = len(self._regions)
+        if spelled not in self._texts[count:]:
+            self._texts.append(spelled)
+        return self._texts.index(spelled, count)

@@ -22,7 +22,7 @@ def chat(options: Namespace, settings: Settings) -> int:
     failed = 0
     is_terminal = sys.stdin.isatty() and not options.json
     with closing(Assistant(settings)) as assistant:
-        sampling = assistant.sampling(options.seed)
+        how = assistant.options(options.seed)
         workspace = None if options.plain else OWN_WORKSPACE
         assistant.engine  # noqa: B018  (load it now, not after the first message)
         if is_terminal:
@@ -33,7 +33,7 @@ def chat(options: Namespace, settings: Settings) -> int:
                 continue
             asked: list[Message] = [*history, {"role": "user", "content": line}]
             try:
-                updates = assistant.reply(workspace, asked, sampling)
+                updates = assistant.reply(workspace, asked, how)
                 update = _show(updates, options.json)
             except UserError as error:
                 failed += 1

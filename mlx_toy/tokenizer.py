@@ -99,6 +99,13 @@ class Tokenizer:
         """What a token adds to the text, in UTF-8; empty for a control token."""
         return self._bytes_of_ids[token_id]
 
+    def token_text(self, token_id: int) -> str:
+        """A token for people to look at: its text; a control token or a lone byte by name."""
+        try:
+            return self.token_bytes(token_id).decode() or self.piece(token_id)
+        except UnicodeDecodeError:
+            return self.piece(token_id)
+
     def piece(self, token_id: int) -> str:
         """How the vocabulary spells a token, for people to look at."""
         return self._pieces.id_to_piece(token_id)
@@ -114,20 +121,6 @@ class Tokenizer:
     def _bytes_of_ids(self) -> list[bytes]:
         pieces = self._pieces
         return [self._bytes_of(i) for i in range(pieces.vocab_size())]
-
-    @cached_property
-    def ids_of_bytes(self) -> dict[bytes, list[int]]:
-        """Tokens that add the same bytes to a text; control tokens add none and are left out."""
-        found: dict[bytes, list[int]] = {}
-        for token_id, spelled in enumerate(self._bytes_of_ids):
-            if spelled:
-                found.setdefault(spelled, []).append(token_id)
-        return found
-
-    @cached_property
-    def longest_token(self) -> int:
-        """Bytes of the longest token."""
-        return max(map(len, self.ids_of_bytes))
 
     def _bytes_of(self, token_id: int) -> bytes:
         pieces = self._pieces

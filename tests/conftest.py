@@ -7,6 +7,7 @@ from pathlib import Path
 from mlx_toy.backend import mx
 
 import pytest
+from browser_fixtures import app, browser, page  # noqa: F401  (fixtures, once for all tests)
 from mlx.utils import tree_flatten, tree_map
 
 from mlx_toy import model_directory

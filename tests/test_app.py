@@ -16,14 +16,9 @@ from documents_fixtures import make_broken_pdf, make_pdf
 from mlx_toy.assistant import MAX_MESSAGE, Assistant
 from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings
-from mlx_toy.ui.about import about_html
 from mlx_toy.ui.chat import Request, View, send
 from mlx_toy.ui.complete import continue_text
-from mlx_toy.ui.conversation import (
-    answer_turn,
-    text_of,
-    user_turn,
-)
+from mlx_toy.ui.conversation import answer_turn, user_turn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.server import choose_port
 
@@ -57,7 +52,7 @@ def test_a_document_is_added_asked_about_and_its_upload_deleted(loading: Loading
     last = seen[-1]
     assert not last.busy and last.sources is not None
     assert "The bakery opens at six." in re.sub(r"<[^>]+>", "", last.sources)
-    words = [text_of(turn) for turn in last.history]
+    words = [turn.text for turn in last.history]
     assert words[:3] == [
         "Attached: Bakery.pdf",
         "Bakery.pdf was added: 1 page, 1 passage.",
@@ -75,15 +70,15 @@ def test_files_that_cannot_be_read_say_so_and_the_others_are_added(
     seen = views(loading, "", (broken, notes), workspace="files")
     warnings = [warning for view in seen for warning in view.warnings]
     assert len(warnings) == 1 and "broken.pdf" in warnings[0]
-    assert warnings[0] in text_of(seen[-1].history[-1])
-    assert "notes.txt was added" in text_of(seen[-1].history[-1])
+    assert warnings[0] in seen[-1].history[-1].text
+    assert "notes.txt was added" in seen[-1].history[-1].text
     assert not broken.exists() and not notes.exists()
 
 
 def test_chat_without_documents_streams_to_a_line_of_figures(loading: Loading):
     seen = views(loading, "Hello", workspace="nobody")
     assert [view.busy for view in seen[:-1]] == [True] * (len(seen) - 1)
-    assert seen[0].box == "" and text_of(seen[0].history[0]) == "Hello"
+    assert seen[0].box == "" and seen[0].history[0].text == "Hello"
     assert not seen[-1].busy and seen[-1].sources == ""
 
 
@@ -162,21 +157,6 @@ def test_the_page_answers_before_the_model_is_ready(tmp_path: Path):
         assert '"api_visibility":"public"' not in config.replace(" ", "")
     finally:
         page.close(verbose=False)
-
-
-def test_about_tells_what_the_model_directory_knows(tiny_model_dir: Path, tmp_path: Path):
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text((tiny_model_dir / "config.json").read_text())
-    (model / "report.json").write_text('{"training_tokens": 1234567, "name": "<b>"}')
-    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A card ![x](http://a.b/c)")
-    html = about_html(Settings(model=str(model), library="unused"))
-    assert "<th>Layers</th><td>2</td>" in html
-    assert "<th>Training tokens</th><td>1,234,567</td>" in html
-    assert "&lt;b&gt;" in html and "<img" not in html
-    assert "# A card" in html and "license:" not in html
-    (model / "report.json").write_text("{")
-    assert "<th>Layers</th>" in about_html(Settings(model=str(model), library="unused"))
 
 
 def test_a_busy_port_is_one_sentence_and_exit_code_2():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +12,17 @@ from cli_fixtures import QUESTION as NEAR
 from documents_fixtures import make_pdf
 from test_foreign import qwen_dir  # noqa: F401  (a fixture)
 
+from mlx_toy.answers import NotVerbatimError, make_answer, quote_at, verify
 from mlx_toy.assistant import MAX_MESSAGE, NOTHING_NEAR, Assistant, Update
 from mlx_toy.chat import NOT_IN_PASSAGES, Message
 from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
+from mlx_toy.replies import Source, confirm
 from mlx_toy.sampling import Sampling
 from mlx_toy.settings import Settings
 
 FAR = "Which enzyme splits lactose in milk?"
-SHORT = Sampling(max_tokens=8, seed=1)
+SHORT = AnswerOptions(max_tokens=8, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +63,16 @@ def updates_of(updates: Iterator[Update]) -> list[Update]:
 
 
 def check_source(update: Update) -> None:
-    """The cited passage carries the answer's place and its sentence, and no other does."""
-    [cited] = [source for source in update.sources if source.quote is not None]
-    text = cited.hit.text
-    assert cited.start is not None and text[cited.start : cited.end].strip()
-    at = text.index(cited.quote)
-    assert at <= cited.start < at + len(cited.quote)
+    """The cited passages carry the answer's places and sentences, and no others do."""
+    cited = [source for source in update.sources if source.quote is not None]
+    assert [s.number for s in cited] == [s.number for s in update.sources if s.spans]
+    assert cited
+    for source in cited:
+        text = source.hit.text
+        assert source.start is not None and text[source.start : source.end].strip()
+        assert source.spans[0] == (source.start, source.end)
+        at = text.index(source.quote)
+        assert at <= source.start < at + len(source.quote)
 
 
 def test_an_answer_from_a_pdf_names_its_document_and_page(assistant: Assistant, pdf: Path) -> None:
@@ -90,6 +98,24 @@ def test_when_nothing_is_near_the_model_is_not_asked(assistant: Assistant, pdf: 
     [update] = assistant.reply("far", [user(FAR)])
     assert (update.text, update.done, update.abstained) == (NOTHING_NEAR, True, True)
     assert update.stats is None
+
+
+def test_small_talk_is_answered_by_the_model_whatever_documents_there_are(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("talk", pdf)
+    last = updates_of(assistant.reply("talk", [user("Hello, who are you?")], SHORT))[-1]
+    assert last.sources == [] and not last.abstained and last.stats is not None
+
+
+def test_a_question_that_leans_on_the_conversation_is_looked_up_with_it(
+    assistant: Assistant, pdf: Path
+) -> None:
+    assistant.add_document("leans", pdf)
+    answer: Message = {"role": "assistant", "content": "1874 [1]"}
+    last = list(assistant.reply("leans", [user(NEAR), answer, user("Who kept it?")], SHORT))[-1]
+    assert last.query == "Who kept it? lighthouse Brenn built" and last.sources[0].hit.page == 1
+    assert list(assistant.reply("leans", [user(NEAR)], SHORT))[-1].query is None
 
 
 def test_without_documents_it_chats(assistant: Assistant) -> None:
@@ -163,7 +189,7 @@ def test_a_message_that_alone_fills_the_context_is_refused(assistant: Assistant,
 def test_broken_characters_do_no_harm(assistant: Assistant, foreign: Assistant) -> None:
     for one in (assistant, foreign):
         assert list(one.reply(None, [user("a \ud800 b")], SHORT))[-1].done
-        assert list(one.complete("a \ud800 b", SHORT))[-1].done
+        assert list(one.complete("a \ud800 b", SHORT.sampling()))[-1].done
 
 
 def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) -> None:
@@ -184,10 +210,35 @@ def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) 
     assert len(assistant.engine.render(messages[last.dropped - 2 :])) > room
 
 
+def test_a_system_prompt_stands_before_what_is_left_of_the_conversation(
+    assistant: Assistant,
+) -> None:
+    told = replace(SHORT, system_prompt="Speak like a sailor.")
+    system: Message = {"role": "system", "content": "Speak like a sailor."}
+    many: list[Message] = []
+    for number in range(30):
+        many += [user(f"Question {number}?"), {"role": "assistant", "content": "Aye."}]
+    for messages in ([user("Hello.")], [*many, user("Hello.")]):
+        last = list(assistant.reply(None, messages, told))[-1]
+        prompt = assistant.engine.render([system, *messages[last.dropped :]])
+        assert last.stats is not None and last.stats.prompt_tokens == len(prompt)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"passages": 0}, {"passages": 11}, {"system_prompt": "x" * 1_001}, {"top_p": 0.0}],
+)
+def test_options_outside_their_range_are_refused(value: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(value)).replace("_", "[_ ]")):
+        replace(SHORT, **value)
+
+
 def test_a_text_is_continued(assistant: Assistant) -> None:
-    last = updates_of(assistant.complete("Once upon a time", SHORT))[-1]
+    last = updates_of(assistant.complete("Once upon a time", SHORT.sampling()))[-1]
     assert last.text and last.stats is not None and last.stats.tokens <= 8
-    assert list(assistant.complete("word " * 50_000, SHORT))[-1].done  # its end is what counts
+    assert list(assistant.complete("word " * 50_000, SHORT.sampling()))[
+        -1
+    ].done  # its end is what counts
     with pytest.raises(UserError, match="leaves no room"):
         next(assistant.complete("Once", Sampling(max_tokens=2000)))
 
@@ -203,10 +254,35 @@ def test_an_answer_stands_verbatim_in_a_passage(
     if answer.abstained:
         assert (answer.span, answer.quote, answer.citations) == (None, None, [])
         return
-    [number] = answer.citations
+    number = answer.citations[0]
     assert answer.span and answer.span in passages[number - 1]
     assert answer.quote and answer.quote in passages[number - 1]
     assert passages[number - 1][answer.start : answer.end] == answer.span
+    assert len(answer.quotes) == 1 or kind == "foreign"
+    verify(answer, passages)
+
+
+def test_a_free_answer_is_compared_with_its_passages(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("free", pdf)
+    options = replace(assistant.options(1), strict=False, max_tokens=12)
+    last = updates_of(assistant.reply("free", [user(NEAR)], options))[-1]
+    assert last.abstained or "".join(part.text for part in last.segments) == last.text
+    assert any(part.unsupported for part in last.segments)  # its weights are random
+    for part in last.segments:
+        if part.number:
+            there = last.sources[part.number - 1].hit.text[part.start : part.end]
+            assert there.lower().split() == part.text.lower().split()
+
+
+def test_a_quote_is_read_again_in_the_stored_document(assistant: Assistant, pdf: Path) -> None:
+    assistant.add_document("again", pdf)
+    hits = assistant.search("again", NEAR)
+    sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
+    quote = quote_at([hits[0].text], 1, 0, 5)
+    confirm(assistant.library, "again", sources, make_answer("", [quote]))
+    for wrong in (replace(quote, start=1, end=6), replace(quote, text="False")):
+        with pytest.raises(NotVerbatimError):
+            confirm(assistant.library, "again", sources, make_answer("", [wrong]))
 
 
 def test_there_is_no_answer_without_passages(assistant: Assistant) -> None:

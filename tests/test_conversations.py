@@ -10,8 +10,10 @@ from corpus.bm25 import Bm25
 from corpus.conversations import ContextRecipe, chat_messages, context_questions
 from corpus.short_answers import as_sentence, whole_sentence
 from mlx_toy.chat import NOT_IN_PASSAGES
+from mlx_toy.regions import Region, collapse
 from mlx_toy.sentences import split_sentences
-from mlx_toy.span_grammar import Region, SpanGrammar, collapse
+from mlx_toy.span_grammar import SpanGrammar
+from mlx_toy.token_bytes import TokenBytes
 
 
 def towns(count, answers=True):
@@ -88,7 +90,7 @@ def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
             for number, passage in enumerate(passages_of(conversation), start=1)
             for start, end in split_sentences(passage)
         ]
-        grammar = SpanGrammar(tiny_tokenizer, regions)
+        grammar = SpanGrammar(TokenBytes.ours(tiny_tokenizer), regions)
         states = grammar.start
         tokens = [*tiny_tokenizer.encode(conversation[2]["content"]), tiny_tokenizer.end_id]
         for token in tokens:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import mlx.nn as nn
 import pytest
 from mlx.utils import tree_flatten
 
+from mlx_toy.answers import Answer, verify
 from mlx_toy.chat import Message
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
+from mlx_toy.grounding import answer_question, conclude, plan, start_answer
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
@@ -208,6 +211,47 @@ def test_a_download_says_from_where_and_a_failed_one_is_one_sentence(tmp_path: P
     assert done.stdout.count("\n") == 1
     assert done.stderr.startswith("Downloading https://")
     assert f"/nobody/no-such-model to {tmp_path}" in done.stderr
+
+
+PASSAGES = ["The sky over Brenn is blue.  Grass\nis green.", "Ada Moor’s café has 12 chairs."]
+QUESTION = "Which colour has the sky?"
+
+
+def check_strict(engine: Engine, seed: int) -> Answer:
+    """Ask in strict mode, with a model that takes any of the allowed tokens, and check."""
+    asked = plan(engine, QUESTION, PASSAGES)
+    sampling = replace(asked.sampling, temperature=1.0, seed=seed)
+    answer = conclude(engine, asked, list(start_answer(engine, replace(asked, sampling=sampling))))
+    verify(answer, PASSAGES)
+    assert answer.abstained or answer.citations
+    return answer
+
+
+@pytest.mark.parametrize("template", [CHATML, WITH_DOCUMENTS, NO_SYSTEM, None])
+def test_a_strict_answer_consists_of_the_passages(
+    qwen_dir: Path, tmp_path: Path, template: str | None
+) -> None:
+    with engine_with_template(qwen_dir, tmp_path, template) as engine:
+        answers = [check_strict(engine, seed) for seed in range(4)]
+    assert any(not answer.abstained for answer in answers)
+
+
+def test_strict_mode_tells_the_model_to_quote_and_shows_it_the_passages(
+    qwen_dir: Path, tmp_path: Path
+) -> None:
+    with engine_with_template(qwen_dir, tmp_path, WITH_DOCUMENTS) as engine:
+        text = engine.tokenizer.wrapper.decode(plan(engine, QUESTION, PASSAGES).prompt_ids)
+    assert text.startswith(
+        "<doc>The sky over Brenn is blue. Grass is green.</doc>\n<doc>Ada Moor’s"
+    )
+    assert "<|im_start|>system\nAnswer the question with words copied" in text
+    assert f"<|im_start|>user\n{QUESTION}<|im_end|>" in text
+
+
+def test_a_free_answer_is_the_models_own(engine: Engine) -> None:
+    answer = answer_question(engine, QUESTION, PASSAGES, strict=False)
+    assert not answer.strict
+    assert answer.abstained or "".join(part.text for part in answer.segments) == answer.answer
 
 
 def test_a_foreign_model_is_scored_too(engine: Engine) -> None:

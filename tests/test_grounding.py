@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlx_toy.answers import (
+    Answer,
+    NotVerbatimError,
+    closest,
+    make_answer,
+    quote_at,
+    segments,
+    verify,
+)
 from mlx_toy.evidence import answer_places, rank_sentences
-from mlx_toy.span_grammar import Region, SpanGrammar, collapse
+from mlx_toy.regions import Region, collapse
+from mlx_toy.span_grammar import QUOTES, Reading, SpanGrammar
+from mlx_toy.token_bytes import TokenBytes
 
 PASSAGES = [
     "The lighthouse at Brenn was built in 1874. Its keeper was Ada Moor, who lived there alone.",
@@ -57,13 +68,14 @@ def random_answer(grammar, end_id, rng, limit=400):
 @given(seed=st.integers(0, 10**6))
 def test_whatever_is_chosen_stands_verbatim_in_the_cited_passage(tiny_tokenizer, seed):
     rng = random.Random(seed)
-    grammar = SpanGrammar(tiny_tokenizer, regions(PASSAGES))
+    grammar = SpanGrammar(TokenBytes.ours(tiny_tokenizer), regions(PASSAGES))
     tokens = random_answer(grammar, tiny_tokenizer.end_id, rng)
     text = tiny_tokenizer.decode(tokens)
-    span = grammar.span(tokens)
-    if span is None:
+    spans = grammar.read(tokens).spans
+    if not spans:
         assert text == "The passages do not say."
         return
+    [span] = spans
     words, _, citation = text.rpartition(" ")
     assert citation == f"[{span.number}]"
     copied = PASSAGES[span.number - 1][span.start : span.end]
@@ -85,7 +97,7 @@ def test_collapsed_text_keeps_offsets(text):
     seed=st.integers(0, 10**6),
 )
 def test_any_passage_gives_answers_that_end(tiny_tokenizer, passage, seed):
-    grammar = SpanGrammar(tiny_tokenizer, regions([passage]))
+    grammar = SpanGrammar(TokenBytes.ours(tiny_tokenizer), regions([passage]))
     random_answer(grammar, tiny_tokenizer.end_id, random.Random(seed))
 
 
@@ -100,7 +112,102 @@ def test_an_answer_is_what_was_asked_for():
 
 
 def test_nothing_near_enough_leaves_only_the_refusal(tiny_tokenizer):
-    grammar = SpanGrammar(tiny_tokenizer, [], may_refuse=True)
+    grammar = SpanGrammar(TokenBytes.ours(tiny_tokenizer), [], may_refuse=True)
     tokens = random_answer(grammar, tiny_tokenizer.end_id, random.Random(0))
     assert tiny_tokenizer.decode(tokens) == "The passages do not say."
-    assert grammar.span(tokens) is None
+    assert grammar.read(tokens) == Reading((), True)
+
+
+# --- several quotes, and the check afterwards -----------------------------------------------------
+
+
+def quoting_answer(tokenizer, seed: int) -> tuple[str, Answer]:
+    """A random answer of several quotes, as text and as what was read from its tokens."""
+    tokens = TokenBytes.ours(tokenizer)
+    grammar = SpanGrammar(tokens, regions(PASSAGES), may_refuse=False, form=QUOTES)
+    written = random_answer(grammar, tokenizer.end_id, random.Random(seed), limit=2000)
+    text = tokenizer.decode(written).strip()
+    reading = grammar.read(written)
+    assert reading.whole
+    quotes = [quote_at(PASSAGES, span.number, span.start, span.end) for span in reading.spans]
+    return text, make_answer(text, quotes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_several_quotes_with_connecting_phrases_pass_the_check(tiny_tokenizer, seed):
+    _, answer = quoting_answer(tiny_tokenizer, seed)
+    assert 1 <= len(answer.quotes) <= QUOTES.spans
+    verify(answer, PASSAGES)
+    sentences = [(quote.number, quote.sentence) for quote in answer.quotes]
+    assert len(set(sentences)) == len(sentences)  # each of another sentence
+
+
+def test_an_answer_that_was_cut_off_keeps_whole_words(tiny_tokenizer):
+    tokens = TokenBytes.ours(tiny_tokenizer)
+    grammar = SpanGrammar(tokens, regions(PASSAGES), form=QUOTES)
+    reading = grammar.read(
+        tiny_tokenizer.encode("Its keeper was Ada Moor [1] and In winter the fer")
+    )
+    assert not reading.whole
+    texts = [PASSAGES[span.number - 1][span.start : span.end] for span in reading.spans]
+    assert texts == ["Its keeper was Ada Moor", "In winter the"]
+
+
+def test_words_of_its_own_are_not_allowed(tiny_tokenizer):
+    tokens = TokenBytes.ours(tiny_tokenizer)
+    grammar = SpanGrammar(tokens, regions(PASSAGES), form=QUOTES)
+    for invented in ("The passages say: 1875", "Sheep graze [2] because", "Ada Moor [2]"):
+        states = grammar.start
+        for token in tiny_tokenizer.encode(invented):
+            states = grammar.advance(states, token)
+        assert not states, invented
+
+
+QUOTE_1 = quote_at(PASSAGES, 1, PASSAGES[0].index("1874"), PASSAGES[0].index(". Its"))
+QUOTE_2 = quote_at(PASSAGES, 2, PASSAGES[1].index("twice"), PASSAGES[1].index(", on"))
+ANSWER = make_answer("1874 [1]; twice a week [2].", [QUOTE_1, QUOTE_2])
+
+
+def test_the_check_accepts_what_stands_there():
+    verify(ANSWER, PASSAGES)
+    verify(make_answer(closest(ANSWER.quotes[0]), ANSWER.quotes[:1]), PASSAGES)
+    assert closest(ANSWER.quotes[1]) == (
+        "The closest passage says: "
+        "“In winter the ferry runs twice a week, on Monday and Friday.” [2]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "passages"),
+    [
+        ("1875 [1]; twice a week [2].", PASSAGES),
+        ("1874 [2]; twice a week [2].", PASSAGES),
+        ("1874 [1] because twice a week [2].", PASSAGES),
+        ("Never 1874 [1]; twice a week [2].", PASSAGES),
+        ("1874 [1]; twice a week [2]. Trust me.", PASSAGES),
+        ("1874 [1]", PASSAGES),
+        (ANSWER.answer, [PASSAGES[0].replace("1874", "1875"), PASSAGES[1]]),
+        (ANSWER.answer, [" " + PASSAGES[0], PASSAGES[1]]),
+        (ANSWER.answer, PASSAGES[:1]),
+    ],
+)
+def test_the_check_finds_what_does_not(text, passages):
+    with pytest.raises(NotVerbatimError):
+        verify(make_answer(text, ANSWER.quotes), passages)
+
+
+def test_a_free_answer_is_marked_where_the_passages_have_it():
+    text = "Well, the keeper was Ada Moor, who lived there alone [1] with 12 cats."
+    marked = segments(text, PASSAGES)
+    assert "".join(part.text for part in marked) == text
+    [found] = [part for part in marked if part.number]
+    assert found.text == "keeper was Ada Moor, who lived there alone"
+    assert PASSAGES[0][found.start : found.end] == found.text
+    assert [part.text for part in marked if part.unsupported] == [
+        "Well, the ",
+        " [1] with 12 cats.",
+    ]
+    assert all(part.unsupported for part in segments("Cats are nice animals.", PASSAGES))
+    assert [part.number for part in segments("twice a", PASSAGES)] == [2]
+    assert segments("", PASSAGES) == ()

@@ -9,7 +9,8 @@ import pytest
 from train import plan as planner
 from train import timing
 from train.__main__ import main
-from train.plan import as_text, bytes_per_token, plan_row
+from train.plan import bytes_per_token, plan_row
+from train.plan_table import as_text
 from train.presets import PRESETS, preset
 from train.scaling_law import Law, Run, ScalingLaw
 from train.timing import Timing, flops_per_token

@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-import math
 
 import pytest
 
 from corpus.shards import Encoded, write_shard
 from mlx_toy import model_directory
-from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from train import squad, stages
+from train import stages
 from train.card import write_card
-from train.evaluate import bits_per_byte, question_figures, write_report
 from train.export import export
 from train.presets import Preset
 
@@ -65,53 +62,32 @@ def test_lineage_names_every_stage(exported, tmp_path, tiny_tokenizer):
 
 
 def test_card_names_sources_licences_and_figures(exported):
-    write_report(
-        {"squad_dev_public.f1": 12.345, "bits_per_byte.stories_public": 1.5},
-        exported / "report.json",
-    )
+    name = "squad_dev_public.f1"
+    details = {name: {"n": 1234, "of": "questions", "how": "asked", "standard_error": 1.5}}
+    figures = {name: 12.345, "bits_per_byte.stories_public": 0.7, "details": details}
+    figures["baselines"] = {"first sentence": {name: 10.5}}
+    (exported / "report.json").write_text(json.dumps(figures))
     card = write_card(exported, chat=True).read_text()
     assert "A. Writer" in card and "CC-BY-SA-4.0" in card
-    assert "12.3" in card and "1.500" in card
+    assert "12.3 ± 1.5 % | 1,234 | at least 55 % | no" in card
+    assert "0.700 |  | at most 0.75 | yes" in card
+    assert "first sentence" in card and "10.5 %" in card
+    assert "not measured" in card
     assert card.startswith("---\nlanguage: en\nlicense: cc-by-sa-4.0")
+    assert "kWh" in card and "Assumed, not measured" in card
+
+
+def test_card_of_a_base_model_leaves_out_what_only_the_chat_model_read(exported):
+    lineage = json.loads((exported / "lineage.json").read_text())
+    lineage["sources"]["book"]["licence"] = "CC0-1.0"
+    (exported / "lineage.json").write_text(json.dumps(lineage))
+    base = write_card(exported, chat=False).read_text()
+    assert "license: apache-2.0" in base and "| talk |" not in base and "finetune |" in base
+    assert "Not measured yet." in base
+    chat = write_card(exported, chat=True).read_text()
+    assert "license: cc-by-sa-4.0" in chat and "talk (CC-BY-SA-4.0)" in chat
 
 
 def test_card_of_a_foreign_directory_is_refused(tmp_path):
     with pytest.raises(UserError, match="train export"):
         write_card(tmp_path, chat=True)
-
-
-def test_bits_per_byte_of_an_untrained_model_is_that_of_chance(exported):
-    with Engine.load(exported) as engine:
-        text = "a small model reads a small book"
-        tokens = len(engine.tokenizer.encode(text))
-        chance = tokens * math.log2(400) / len(text)
-        assert bits_per_byte(engine, [text] * 3) == pytest.approx(chance, rel=0.25)
-
-
-def test_question_figures_count_refusals_and_quotes(exported):
-    context = "The mill stands in Orrin. It was built in 1702."
-    records = [
-        {"question": "When was the mill built?", "context": context, "answers": ["1702"]},
-        {"question": "Who sank the ship?", "context": context, "answers": []},
-    ]
-    with Engine.load(exported) as engine:
-        figures = question_figures(engine, records)
-    assert figures["answerable_questions"] == figures["unanswerable_questions"] == 1
-    assert all(0 <= value <= 100 for value in figures.values())
-
-
-@pytest.mark.parametrize(
-    ("answer", "gold", "match", "overlap"),
-    [
-        ("the Main Building", ["Main Building"], 1.0, 1.0),
-        ("Paris, France.", ["paris france"], 1.0, 1.0),
-        ("in 1990", ["1990"], 0.0, 2 / 3),
-        ("blue", ["red", "dark blue"], 0.0, 2 / 3),
-        ("", ["x"], 0.0, 0.0),
-        ("", [], 1.0, 1.0),
-        ("a b b", ["b b c"], 0.0, 0.8),  # "a" is an article
-    ],
-)
-def test_squad_score_of_known_cases(answer, gold, match, overlap):
-    assert squad.exact_match(answer, gold) == match
-    assert squad.f1(answer, gold) == pytest.approx(overlap)

@@ -7,13 +7,15 @@
                               --run RUN/base
     python -m train finetune  --preset mini --tokenizer RUN/tokenizer --shards RUN/shards \\
                               --run RUN/chat --init RUN/base
-    python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat --out DIR
+    python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat \\
+                              --before RUN/base --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train evaluate  --model DIR --data DIR
+    python -m train replies   --model DIR --out replies.md
+    python -m train evaluate-retrieval --data DIR
 """
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import replace
@@ -26,6 +28,9 @@ from train.arguments import positive
 if TYPE_CHECKING:
     from train.checkpoints import Checkpoint
     from train.presets import Preset
+
+
+ONE_MODEL = ("evaluate", "replies")  # commands that run one model on all cores, as the app does
 
 
 def _tokenizer(options: argparse.Namespace) -> None:
@@ -85,19 +90,9 @@ def _print_end(done: "Checkpoint", run: Path) -> None:
 def _export(options: argparse.Namespace) -> None:
     from train.export import export
 
-    export(options.run, options.tokenizer, options.shards, options.out, options.preset)
+    arguments = (options.run, options.tokenizer, options.shards, options.out, options.preset)
+    export(*arguments, before=options.before)
     print(f"model directory {options.out}")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from corpus.catalog import data_directory
-    from train.evaluate import evaluate, write_report
-
-    data = data_directory(options.data)
-    report = evaluate(options.model, data, options.questions, options.texts)
-    print(json.dumps(report, indent=1))
-    if options.out:
-        write_report(report, options.out)
 
 
 def _card(options: argparse.Namespace) -> None:
@@ -178,14 +173,26 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--shards", **directory, help="for the list of sources")
     export.add_argument("--run", **directory, help="directory of the run")
     export.add_argument("--out", **directory, help="model directory to write")
+    export.add_argument(
+        "--before",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="runs that this one began from, oldest first, for the page that shows how it learned",
+    )
+
+    from train import evaluate as evaluation
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
-    evaluate.set_defaults(run_command=_evaluate)
-    evaluate.add_argument("--model", default="", help="directory or name (default: bundled)")
-    evaluate.add_argument("--data", help="directory that holds eval/ (default: $MLX_TOY_DATA)")
-    evaluate.add_argument("--questions", type=int, default=400, help="how many (default: 400)")
-    evaluate.add_argument("--texts", type=int, default=200, help="of each set (default: 200)")
-    evaluate.add_argument("--out", type=Path, help="JSON file to write beside printing")
+    evaluate.set_defaults(run_command=evaluation.run)
+    evaluation.add_arguments(evaluate)
+
+    from train.evaluation import replies as reading
+
+    replies = commands.add_parser("replies", help="write replies to 60 openings for a reader")
+    replies.set_defaults(run_command=reading.run)
+    reading.add_arguments(replies)
 
     card = commands.add_parser("card", help="write the model card of a model directory")
     card.set_defaults(run_command=_card)
@@ -197,6 +204,12 @@ def _parser() -> argparse.ArgumentParser:
     embedder = commands.add_parser("embedder", help="train or measure the retriever")
     embedder.set_defaults(run_command=retriever.run)
     retriever.add_arguments(embedder)
+
+    from train import evaluate_retrieval
+
+    retrieval = commands.add_parser("evaluate-retrieval", help="measure how passages are found")
+    retrieval.set_defaults(run_command=evaluate_retrieval.run)
+    evaluate_retrieval.add_arguments(retrieval)
 
     plot = commands.add_parser("plot", help="draw the loss curve of a run")
     plot.set_defaults(run_command=_plot)
@@ -232,7 +245,8 @@ def _add_preset(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for bad input)."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a lane a core, see train/lanes.py
+    if next(iter(sys.argv[1:] if arguments is None else arguments), "") not in ONE_MODEL:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a lane a core, see train/lanes.py
     try:
         options = _parser().parse_args(arguments)
         options.run_command(options)

@@ -5,26 +5,43 @@ figure in it is typed by hand.
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlx_toy.errors import UserError
+from train.evaluation import report_card
+from train.evaluation.measures import MEASURES
+from train.evaluation.report import FILE as REPORT_FILE
 from train.export import LINEAGE_FILE
 
-REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
-WATTS = 15  # a guess for two cores of a server under load, to turn hours into energy
 SHARE_ALIKE = ("SA", "Sharing")
 LAYOUTS = {"llama": "A Llama", "qwen3": "A Llama with normalised queries and keys (Qwen3's layout)"}
+CO2_G_PER_KWH = 400  # about the mean of the world's grids
+OVERHEAD = 1.2  # a data centre draws so many times what its computers do
 
-ROWS = {
-    "bits_per_byte.simplewiki_public": ("Simple English Wikipedia pages, bits per byte", "{:.3f}"),
-    "bits_per_byte.stories_public": ("simple stories, bits per byte", "{:.3f}"),
-    "squad_dev_public.f1": ("SQuAD answers from the gold passage, F1", "{:.1f}"),
-    "squad_dev_public.exact_match": ("the same, exact match", "{:.1f}"),
-    "squad_dev_public.quote_holds_answer": ("quoted sentence holds a gold answer, %", "{:.1f}"),
-    "squad_dev_public.false_refusals": ("answerable questions refused, %", "{:.1f}"),
-    "squad_dev_public.correct_refusals": ("unanswerable questions refused, %", "{:.1f}"),
+
+@dataclass(frozen=True)
+class Machine:
+    """What an hour of a kind of machine is taken to need.
+
+    Attributes:
+        kind: in words.
+        watts: under load.
+        dollars: to rent it for an hour.
+    """
+
+    kind: str
+    watts: int
+    dollars: float
+
+
+MACHINES = {  # by what the lineage's hardware says; the last one is for all others
+    "cuda": Machine("one data-centre GPU with its part of the server", 900, 3.0),
+    "metal": Machine("a Mac under load", 40, 0.0),
+    "": Machine("two cores of a server", 15, 0.08),
 }
 
 
@@ -55,10 +72,12 @@ def write_card(directory: Path, chat: bool) -> Path:
 
 def _card(lineage: dict[str, Any], report: dict[str, Any], chat: bool) -> str:
     architecture = lineage["architecture"]
+    read = _sources_read(lineage, chat)
+    licence, reason = _licence(read)
     kind = "chats and answers from passages" if chat else "continues English text"
     return f"""---
 language: en
-license: cc-by-sa-4.0
+license: {licence}
 library_name: mlx
 pipeline_tag: text-generation
 tags: [mlx, {architecture["model_type"]}, tiny, trained-from-scratch]
@@ -71,29 +90,34 @@ trained from nothing. It {kind}. `mlx_lm.generate --model DIR`, transformers and
 load it unchanged; the app that it was made for adds retrieval, citations and the rule that an
 answer stands verbatim in its passage.
 
+## Intended use
+
+{_use(chat)}
+
 ## Figures
 
-{_figures(report)}
+{_figures(report, chat)}
 
 ## Training
 
 {_stages(lineage)}
 
 Hardware: {lineage["hardware"]}. Architecture:
-{_architecture(architecture)}.
+{_architecture(architecture)}. Code: {_code(lineage)}; seeds
+{", ".join(str(stage["seed"]) for stage in lineage["stages"])}, a stage each.
 
 {_cost(lineage)}
 
 ## Data
 
-Share of tokens in each stage, in parts; nothing of the evaluation sets was read.
+Parts of the tokens in each stage; nothing of the evaluation sets was read, and training text that
+shares 13 words in a row with them was left out.
 
-{_sources(lineage, chat)}
+{_source_table(lineage, read, chat)}
 
 ## Licence
 
-The weights are offered under CC BY-SA 4.0, because sources with a share-alike licence are among the
-data: {_share_alike(lineage)}. The code is Apache-2.0.
+{reason} The code is Apache-2.0.{_machine_written(read)}
 
 ## Limits
 
@@ -105,19 +129,34 @@ earlier centuries carry the attitudes of their time.
 """
 
 
-def _figures(report: dict[str, Any]) -> str:
-    lines = [
-        f"| {label} | {pattern.format(report[key])} |"
-        for key, (label, pattern) in ROWS.items()
-        if key in report
-    ]
-    if not lines:
+def _use(chat: bool) -> str:
+    if chat:
+        return (
+            "To look up answers in one's own documents, with the passage beside each answer, and "
+            "to learn how a language model works by reading and training one. Not for decisions "
+            "that matter, not as a source of facts, not for people who cannot check an answer."
+        )
+    return (
+        "To complete simple English and to be trained further; to learn how a language model works "
+        "by reading and training one. Not as a source of facts."
+    )
+
+
+def _figures(report: dict[str, Any], chat: bool) -> str:
+    if not any(measure.name in report for measure in MEASURES):
         return "Not measured yet."
-    asked = report.get("squad_dev_public.answerable_questions", 0)
-    others = report.get("squad_dev_public.unanswerable_questions", 0)
-    note = f"\n\nQuestions: {asked} answerable, {others} not." if asked else ""
-    made = "\n\nMeasured by `python -m train evaluate --model DIR --data DIR`."
-    return "\n".join(["| measured on held-out data | |", "|---|---:|", *lines]) + note + made
+    parts = [
+        "On held-out data; ± is one standard error. Targets are those of the project, set before "
+        "training.",
+        report_card.table(report, missing=chat),
+    ]
+    if report.get("baselines") or report.get("peers"):
+        parts += ["Beside others:", report_card.beside_others(report)]
+    parts.append(
+        "Measured by `python -m train evaluate --model DIR --data DIR`; how each figure was "
+        f"obtained stands in `{REPORT_FILE}`."
+    )
+    return "\n\n".join(parts)
 
 
 def _stages(lineage: dict[str, Any]) -> str:
@@ -126,11 +165,15 @@ def _stages(lineage: dict[str, Any]) -> str:
         f"| {s['seconds'] / 3600:.1f} | {s['flops']:.1e} |"
         for s in lineage["stages"]
     ]
+    tokens, seconds, flops = (
+        sum(stage[key] for stage in lineage["stages"]) for key in ("tokens", "seconds", "flops")
+    )
     return "\n".join(
         [
             "| stage | preset | steps | tokens | hours | FLOPs |",
             "|---|---|---:|---:|---:|---:|",
             *rows,
+            f"| together | | | {tokens:,} | {seconds / 3600:.1f} | {flops:.1e} |",
         ]
     )
 
@@ -143,30 +186,74 @@ def _architecture(args: dict[str, Any]) -> str:
     )
 
 
+def _code(lineage: dict[str, Any]) -> str:
+    commit = lineage.get("commit")
+    return f"commit `{commit[:12]}`" if commit else "not from a checkout"
+
+
 def _cost(lineage: dict[str, Any]) -> str:
+    """Energy, carbon and money, with what was assumed."""
     hours = sum(stage["seconds"] for stage in lineage["stages"]) / 3600
+    machine = next(found for mark, found in MACHINES.items() if mark in lineage["hardware"])
+    kwh = hours * machine.watts * OVERHEAD / 1000
+    money = f", about ${hours * machine.dollars:.2f} of rent" if machine.dollars else ""
+    rent = f" and ${machine.dollars:.2f} an hour" if machine.dollars else ""
     return (
-        f"Energy: about {hours * WATTS / 1000:.2f} kWh ({hours:.1f} hours, taken as {WATTS} W), "
-        f"some {hours * WATTS / 1000 * 400:.0f} g of CO2 at 400 g/kWh."
+        f"Estimated cost: {kwh:.2f} kWh, {kwh * CO2_G_PER_KWH:,.0f} g of CO2{money}. "
+        f"Assumed, not measured: {machine.kind} at {machine.watts} W{rent}, times {OVERHEAD} for "
+        f"cooling and supply, {CO2_G_PER_KWH} g of CO2 a kWh. FLOPs are six a parameter and token. "
+        "Earlier runs and trials are not counted."
     )
 
 
-def _sources(lineage: dict[str, Any], chat: bool) -> str:
+def _parts(lineage: dict[str, Any], chat: bool) -> Mapping[str, Mapping[str, float]]:
+    """For each stage of this model, the part of each source."""
     stages = ("pretrain", "decay", "finetune") if chat else ("pretrain", "decay")
-    rows = []
-    for name, source in lineage["sources"].items():
-        parts = [lineage["mixture"][stage].get(name, 0) for stage in stages]
-        if any(parts):
-            shares = " | ".join(f"{part:g}" for part in parts)
-            rows.append(f"| {name} | {shares} | {source['licence']} | {source['attribution']} |")
-    head = f"| source | {' | '.join(stages)} | licence | attribution |"
-    return "\n".join([head, "|---|" + "---:|" * len(stages) + "---|---|", *rows])
+    return {stage: lineage["mixture"].get(stage, {}) for stage in stages}
 
 
-def _share_alike(lineage: dict[str, Any]) -> str:
-    names = [
-        name
+def _sources_read(lineage: dict[str, Any], chat: bool) -> dict[str, dict[str, str]]:
+    """The sources that this model has read, with what is known of each."""
+    parts = _parts(lineage, chat).values()
+    return {
+        name: source
         for name, source in lineage["sources"].items()
+        if any(stage.get(name) for stage in parts)
+    }
+
+
+def _source_table(lineage: dict[str, Any], read: dict[str, dict[str, str]], chat: bool) -> str:
+    parts = _parts(lineage, chat)
+    rows = []
+    for name, source in read.items():
+        shares = " | ".join(f"{stage.get(name, 0):g}" for stage in parts.values())
+        about = f"{source['licence']} | {source.get('attribution', '')}"
+        rows.append(f"| {name} | {shares} | {about} |")
+    head = f"| source | {' | '.join(parts)} | licence | attribution |"
+    return "\n".join([head, "|---|" + "---:|" * len(parts) + "---|---|", *rows])
+
+
+def _licence(read: dict[str, dict[str, str]]) -> tuple[str, str]:
+    """The licence of the weights, as the hub spells it, and why."""
+    shared = {
+        name: source["licence"]
+        for name, source in read.items()
         if any(mark in source["licence"] for mark in SHARE_ALIKE)
-    ]
-    return ", ".join(names)
+    }
+    if not shared:
+        return "apache-2.0", "The weights are Apache-2.0: no source asks for share-alike."
+    names = ", ".join(f"{name} ({licence})" for name, licence in shared.items())
+    return "cc-by-sa-4.0", (
+        "The weights are offered under CC BY-SA 4.0, because sources with a share-alike licence "
+        f"are among the data: {names}."
+    )
+
+
+def _machine_written(read: dict[str, dict[str, str]]) -> str:
+    names = [name for name, source in read.items() if "machine-written" in str(source)]
+    if not names:
+        return ""
+    return (
+        f" Machine-written sources: {', '.join(names)}; the terms of the services that wrote them "
+        "may limit how models trained on them are used."
+    )

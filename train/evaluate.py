@@ -1,103 +1,150 @@
-"""Measure a model directory on data that it was never trained on.
+"""Measure a model on data that it was never trained on, and write the report.
 
-    python -m train evaluate --model DIR --data DIR --out DIR/report.json
-    python -m train evaluate --model DIR --data DIR --questions 0      completion only
+    python -m train evaluate --model DIR --data DIR                    every row
+    python -m train evaluate --model DIR --data DIR --only grammar     one of them
+    python -m train evaluate --model DIR --data DIR --shards DIR --baselines
+    python -m train evaluate --model DIR --data DIR --peers OTHER/report.json
 
-Completion: bits per byte, the summed negative log-likelihood over the UTF-8 bytes of the text.
-Questions: the answers that the app would give to SQuAD questions, each with its gold passage.
+Writes `report.json`, a report card (`report.md`) and figures into the model directory or `--out`.
+Each row is kept once it is measured, so a run that was cut off goes on when it is started again,
+and a row is measured again only for other weights or other sizes. `--model` is one of our model
+directories or any that mlx-lm loads, so that peers are measured by the same command.
 """
 
+import argparse
 import json
-import math
-import random
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from corpus.readers import read_json_lines
 from mlx_toy.engine import Engine
-from mlx_toy.grounding import Answer, answer_question
-from train.squad import exact_match, f1
+from mlx_toy.errors import UserError
+from mlx_toy.loaded_model import locate
+from train.arguments import positive
+from train.evaluation import (
+    baselines,
+    citations,
+    endings,
+    grammar,
+    memory,
+    questions,
+    replies,
+    report_card,
+    text,
+)
+from train.evaluation.figure import Figure
+from train.evaluation.report import FILE, Report, fingerprint
+from train.evaluation.subject import Sizes, Subject
+from train.export import LINEAGE_FILE
 
-TEXT_SETS = ("simplewiki_public", "stories_public")
-QUESTION_SET = "squad_dev_public"
-
-
-def bits_per_byte(engine: Engine, texts: Sequence[str]) -> float:
-    """Bits that the model needs for a byte of the texts, each after bos."""
-    bos = [] if engine.tokenizer.bos_id is None else [engine.tokenizer.bos_id]
-    scored = engine.score([[*bos, *engine.tokenizer.encode(text)] for text in texts])
-    size = sum(len(text.encode()) for text in texts)
-    return sum(nats for nats, _ in scored) / math.log(2) / size
-
-
-def question_figures(engine: Engine, records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Accuracy on questions with their gold passage; answers as the app gives them.
-
-    Args:
-        engine: the chat model.
-        records: with `question`, `context` and `answers` (empty when it is unanswerable).
-
-    Returns:
-        F1 and EM over answerable ones, the share whose quoted sentence holds a gold answer, false
-        refusals of answerable ones, and correct refusals of the others; all in percent.
-    """
-    answerable: list[tuple[Answer, list[str]]] = []
-    refused = unanswerable = 0
-    for number, record in enumerate(records, start=1):
-        answer = answer_question(engine, record["question"], [record["context"]])
-        if record["answers"]:
-            answerable.append((answer, record["answers"]))
-        else:
-            unanswerable += 1
-            refused += answer.abstained
-        if number % 50 == 0:
-            print(f"{number}/{len(records)} questions", file=sys.stderr, flush=True)
-    count = max(1, len(answerable))
-    return {
-        "answerable_questions": len(answerable),
-        "f1": 100 * sum(f1(a.span or "", gold) for a, gold in answerable) / count,
-        "exact_match": 100 * sum(exact_match(a.span or "", gold) for a, gold in answerable) / count,
-        "quote_holds_answer": 100
-        * sum(any(g in (a.quote or "") for g in gold) for a, gold in answerable)
-        / count,
-        "false_refusals": 100 * sum(a.abstained for a, _ in answerable) / count,
-        "unanswerable_questions": unanswerable,
-        "correct_refusals": 100 * refused / max(1, unanswerable),
-    }
+ROWS: dict[str, Callable[[Subject], dict[str, Figure]]] = {
+    "text": text.measure,
+    "grammar": grammar.measure,
+    "questions": questions.measure,
+    "citations": citations.measure,
+    "endings": endings.measure,
+    "memory": memory.measure,
+    "chats": replies.measure,
+}
+CHAT_ROWS = ("questions", "citations", "endings", "chats")  # a base model does not answer
+SIZES = {  # what else than the weights decides a row's figures
+    "text": ("texts",),
+    "grammar": ("pairs",),
+    "questions": ("questions",),
+    "citations": ("citations",),
+    "endings": ("seeds",),
+    "memory": ("samples",),
+    "chats": (),
+    "baselines": ("texts", "pairs", "questions"),
+}
 
 
-def evaluate(model: str, data: Path, questions: int = 400, texts: int = 200) -> dict[str, Any]:
-    """All figures of a model.
-
-    Args:
-        model: a directory, a hub name, or "" for the bundled chat model.
-        data: directory that holds `eval/`.
-        questions: how many, chosen by a fixed seed.
-        texts: of each text set, from its beginning.
-    """
-    report: dict[str, Any] = {}
-    with Engine.load(model) as engine:
-        for name in TEXT_SETS:
-            chosen = _take(read_json_lines(data / "eval" / f"{name}.jsonl.xz"), texts)
-            report[f"bits_per_byte.{name}"] = bits_per_byte(engine, [r["text"] for r in chosen])
-            print(f"{name}: {report[f'bits_per_byte.{name}']:.3f} bits per byte", file=sys.stderr)
-        if questions:
-            records = list(read_json_lines(data / "eval" / f"{QUESTION_SET}.jsonl.xz"))
-            random.Random(0).shuffle(records)
-            for name, value in question_figures(engine, records[:questions]).items():
-                report[f"{QUESTION_SET}.{name}"] = value
-    return report
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the command's own flags."""
+    command.add_argument("--model", default="", help="directory or name (default: bundled)")
+    command.add_argument("--data", help="directory that holds eval/ (default: $MLX_TOY_DATA)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="(default: the model directory)")
+    command.add_argument(
+        "--only", nargs="+", choices=[*ROWS, "baselines"], default=[], help="rows to measure"
+    )
+    command.add_argument("--again", action="store_true", help="also what is measured already")
+    command.add_argument("--shards", type=Path, metavar="DIR", help="what the model was trained on")
+    command.add_argument("--baselines", action="store_true", help="copying, and an n-gram model")
+    command.add_argument(
+        "--peers", type=Path, nargs="+", default=[], metavar="FILE", help="reports of other models"
+    )
+    for size in fields(Sizes):
+        flag = f"--{size.name}"
+        command.add_argument(
+            flag, type=positive, default=size.default, help=f"how many (default: {size.default})"
+        )
 
 
-def write_report(report: dict[str, Any], out: Path) -> None:
-    """Write the figures as JSON, rounded, atomically."""
-    rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in report.items()}
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(rounded, indent=1) + "\n")
-    partial.replace(out)
+def run(options: argparse.Namespace) -> None:
+    """Measure what is asked for and missing, then write the report card and the figures."""
+    from corpus.catalog import data_directory
+
+    data = data_directory(options.data)
+    path, name = locate(options.model)
+    if options.out is None and options.model and not Path(options.model).expanduser().is_dir():
+        raise UserError(
+            f"{options.model} is no directory: say with --out where to write the report"
+        )
+    out = options.out or path
+    sizes = Sizes(**{size.name: getattr(options, size.name) for size in fields(Sizes)})
+    with Engine.load(options.model) as engine:
+        facts = {"name": name, "parameters": engine.parameters, "sha256": fingerprint(path)}
+        report = Report(out / FILE, facts)
+        subject = Subject(engine, data, sizes, options.shards, out / replies.PAGE)
+        measure(subject, report, rows_of(options, path), again=options.again)
+    for peer in options.peers:
+        report.put_peer(peer)
+    print(report_card.write(out, path, report.content))
 
 
-def _take(records: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    return [record for _, record in zip(range(count), records, strict=False)]
+def rows_of(options: argparse.Namespace, model: Path) -> list[str]:
+    """The rows that are asked for; of a base model not those that need one that answers."""
+    if options.only:
+        return options.only
+    chosen = [row for row in ROWS if row not in CHAT_ROWS or not is_base(model)]
+    return [*chosen, "baselines"] if options.baselines else chosen
+
+
+def is_base(model: Path) -> bool:
+    """Whether a directory's lineage says that the model was never taught to answer."""
+    path = model / LINEAGE_FILE
+    if not path.is_file():
+        return False
+    stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+    return all(stage["stage"] != "finetune" for stage in stages)
+
+
+def measure(subject: Subject, report: Report, rows: list[str], again: bool = False) -> None:
+    """Measure rows one after the other, keeping each."""
+    for row in rows:
+        settings = _settings(row, subject)
+        if row != "chats" and not again and report.has(row, settings):
+            print(f"{row}: measured already", file=sys.stderr)
+            continue
+        began = time.monotonic()
+        if row == "baselines":
+            report.put_baselines(settings, baselines.measure(subject), time.monotonic() - began)
+            continue
+        figures = ROWS[row](subject)
+        seconds = time.monotonic() - began
+        if figures:
+            report.put(row, settings, figures, seconds)
+        for name, figure in figures.items():
+            error = f" ± {figure.standard_error:.3f}" if figure.standard_error is not None else ""
+            print(f"{name} = {figure.value:.3f}{error}, n = {figure.n}", file=sys.stderr)
+
+
+def _settings(row: str, subject: Subject) -> dict[str, Any]:
+    sizes = asdict(subject.sizes)
+    settings = {name: sizes[name] for name in SIZES[row]}
+    if row == "baselines":
+        settings["shards"] = subject.shards is not None
+    return settings

@@ -73,16 +73,16 @@ def run(options: argparse.Namespace) -> None:
     done = pretrain(size, shards, tokenizer, base, steps=steps, checkpoint_every=every, **common)
     if done.step < steps:  # stopped by Ctrl-C
         return
-    last = base
+    last, before = base, []
     if _has_conversations(shards):
         steps = options.finetune_steps or size.finetune_steps
         print(f"fine-tuning, {steps} steps", file=sys.stderr)
-        last, every = out / "chat", _checkpoint_every(steps)
+        last, before, every = out / "chat", [base], _checkpoint_every(steps)
         arguments = (size, shards, tokenizer, last, _newest(base))
         done = finetune(*arguments, steps=steps, checkpoint_every=every, **common)
         if done.step < steps:
             return
-    export(last, tokenizer_dir, shards, out / "model")
+    export(last, tokenizer_dir, shards, out / "model", before=before)
     print(f"model directory {out / 'model'}; open it: python app.py --model {out / 'model'}")
 
 

@@ -1,22 +1,25 @@
 """From a run to a model directory that mlx-lm, transformers and others load unchanged.
 
 Beside the weights it carries `lineage.json`: which data, code, preset, seed and machine made them,
-so that anyone can make them again. `python -m train evaluate` adds the figures and the model card.
+so that anyone can make them again, and `training.json`: how it learned, step by step.
+`python -m train evaluate` adds the figures and the model card.
 """
 
 import hashlib
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlx_toy.backend import info
 
-from mlx_toy import model_directory
+from mlx_toy import model_directory, training_history
 from mlx_toy.errors import UserError
 from mlx_toy.model import ModelArgs
 from mlx_toy.tokenizer import Tokenizer
 from train import checkpoints
+from train.history import history
 from train.loop import CHECKPOINTS
 from train.shards import read_mixture_file
 
@@ -29,7 +32,12 @@ def training_flops(parameters: int, tokens: int) -> int:
 
 
 def export(
-    run: Path, tokenizer_dir: Path, shards: Path, out: Path, preset: str | None = None
+    run: Path,
+    tokenizer_dir: Path,
+    shards: Path,
+    out: Path,
+    preset: str | None = None,
+    before: Sequence[Path] = (),
 ) -> None:
     """Write the newest checkpoint of a run as a model directory.
 
@@ -39,6 +47,8 @@ def export(
         shards: where `mixture.json` names the sources.
         out: the model directory; one that exists is replaced.
         preset: the one that the run must have been trained with; any if None.
+        before: directories of the runs that it began from, in the order of time; what they recorded
+            is told too.
 
     Raises:
         UserError: the run has no checkpoint, or does not fit the tokenizer or the preset.
@@ -67,7 +77,8 @@ def export(
         extra_files={
             LINEAGE_FILE: json.dumps(
                 _lineage(checkpoint, parameters, tokenizer, shards), indent=1, ensure_ascii=False
-            )
+            ),
+            training_history.FILE: json.dumps(history([*before, run]), ensure_ascii=False),
         },
     )
 

@@ -216,7 +216,7 @@ def _micro_loss(
         places = np.flatnonzero(weights) if weights.any() else np.zeros(1, dtype=int)
         hidden, targets = hidden[mx.array(places)], targets[mx.array(places)]
         weights = weights[places]
-    losses = ops.cross_entropy(model.model.embed_tokens.as_linear(hidden), targets)
+    losses = ops.linear_cross_entropy(hidden, model.model.embed_tokens.weight, targets)
     return (losses * mx.array(weights / counted)).sum()
 
 

@@ -6,7 +6,9 @@ to fuse: by reciprocal rank (Cormack et al. 2009), and by the sum of the scores,
 sure each of the two is.
 """
 
+import math
 from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,27 +22,42 @@ FUSION_K = 10  # a rank r counts 1 / (K + r)
 COSINE_WEIGHT = 20.0  # BM25 points a cosine of 1 is worth; the best of 5 to 40 on held-out articles
 
 
-def bm25_scores(passages: list[str], questions: list[str]) -> np.ndarray:
+class Bm25:
+    """An index of passages by their words.
+
+    Args:
+        passages: at least one; they are numbered in this order.
+    """
+
+    def __init__(self, passages: Sequence[str]) -> None:
+        postings: dict[str, list[tuple[int, int]]] = {}
+        lengths = np.zeros(len(passages), np.float32)
+        for index, text in enumerate(passages):
+            found = words(text)
+            lengths[index] = len(found)
+            for word, count in Counter(found).items():
+                postings.setdefault(word, []).append((index, count))
+        scale = BM25_K1 * (1 - BM25_B + BM25_B * lengths / max(1.0, lengths.mean()))
+        self.passages = len(passages)
+        self._weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for word, entries in postings.items():
+            index, count = np.array(entries).T
+            idf = np.log(1 + (len(passages) - len(index) + 0.5) / (len(index) + 0.5))
+            self._weights[word] = index, idf * count * (BM25_K1 + 1) / (count + scale[index])
+
+    def scores(self, question: str) -> np.ndarray:
+        """The score of every passage, [P]; 0 for one that shares no word with the question."""
+        scores = np.zeros(self.passages, np.float32)
+        for word in set(words(question)) & self._weights.keys():
+            index, weight = self._weights[word]
+            scores[index] += weight
+        return scores
+
+
+def bm25_scores(passages: Sequence[str], questions: Sequence[str]) -> np.ndarray:
     """Scores [Q, P]."""
-    postings: dict[str, list[tuple[int, int]]] = {}
-    lengths = np.zeros(len(passages), np.float32)
-    for index, text in enumerate(passages):
-        found = words(text)
-        lengths[index] = len(found)
-        for word, count in Counter(found).items():
-            postings.setdefault(word, []).append((index, count))
-    scale = BM25_K1 * (1 - BM25_B + BM25_B * lengths / lengths.mean())
-    weights = {}
-    for word, entries in postings.items():
-        index, count = np.array(entries).T
-        idf = np.log(1 + (len(passages) - len(index) + 0.5) / (len(index) + 0.5))
-        weights[word] = index, idf * count * (BM25_K1 + 1) / (count + scale[index])
-    scores = np.zeros((len(questions), len(passages)), np.float32)
-    for row, question in enumerate(questions):
-        for word in set(words(question)) & weights.keys():
-            index, weight = weights[word]
-            scores[row, index] += weight
-    return scores
+    index = Bm25(passages)
+    return np.stack([index.scores(question) for question in questions])
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
@@ -51,10 +68,18 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     return result
 
 
-def figures(rank_of_right: np.ndarray) -> dict[str, float]:
+def rank_of_right(ranked: Sequence[int], right: Collection[int]) -> float:
+    """The place, from 1, of the first passage that is right; infinite if none was found."""
+    return next((place for place, found in enumerate(ranked, 1) if found in right), math.inf)
+
+
+def figures(
+    ranks_of_right: np.ndarray | Sequence[float], cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, float]:
     """Recall at each cutoff and mean reciprocal rank, rounded to four places."""
-    found = {f"recall@{k}": float((rank_of_right <= k).mean()) for k in CUTOFFS}
-    found["mrr"] = float((1 / rank_of_right).mean())
+    places = np.asarray(ranks_of_right, np.float64)
+    found = {f"recall@{k}": float((places <= k).mean()) for k in cutoffs}
+    found["mrr"] = float((1 / places).mean())
     return {name: round(value, 4) for name, value in found.items()}
 
 

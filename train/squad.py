@@ -20,12 +20,17 @@ def normalize(answer: str) -> str:
 
 def exact_match(answer: str, gold: Sequence[str]) -> float:
     """1.0 if the answer equals one of the gold answers, else 0.0; no gold answer means ""."""
-    return float(any(normalize(answer) == normalize(g) for g in gold or [""]))
+    return float(any(normalize(answer) == g for g in _normalized(gold)))
 
 
 def f1(answer: str, gold: Sequence[str]) -> float:
     """The best word-overlap F1 of the answer over the gold answers, 0 to 1."""
-    return max(_f1(normalize(answer).split(), normalize(g).split()) for g in gold or [""])
+    return max(_f1(normalize(answer).split(), g.split()) for g in _normalized(gold))
+
+
+def _normalized(gold: Sequence[str]) -> list[str]:
+    """The gold answers of which something is left, else the empty one, as the official script."""
+    return list(filter(None, map(normalize, gold))) or [""]
 
 
 def _f1(answer: list[str], gold: list[str]) -> float:

@@ -6,7 +6,8 @@ a time limit, and it limits its own memory, processor time and output before it 
 bytes come through a pipe: what is read is what was checked, whatever becomes of the file.
 
 Run:  python -P -m mlx_toy.readers KIND LIMITS < FILE
-      with KIND "pdf", "zip" (Word or EPUB), "html", "csv" or "tsv" and LIMITS as JSON
+      with LIMITS as JSON and KIND "pdf", "page" (of a PDF, as a picture), "zip" (Word or EPUB),
+      "html", "csv" or "tsv"
 
 It writes JSON lines, in the words of `output.py`, and last {"done": true} or {"error": CODE}.
 """
@@ -18,7 +19,14 @@ from importlib import import_module
 
 from mlx_toy.readers.output import Output, Refused
 
-READERS = {"pdf": "pdf", "zip": "archive", "html": "html", "csv": "csv_table", "tsv": "csv_table"}
+READERS = {
+    "pdf": "pdf",
+    "page": "pdf_page",
+    "zip": "archive",
+    "html": "html",
+    "csv": "csv_table",
+    "tsv": "csv_table",
+}
 
 
 def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:

@@ -13,8 +13,16 @@ from pathlib import Path
 from mlx_toy.assistant import MAX_MESSAGE, Update
 from mlx_toy.chat import Message
 from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
 from mlx_toy.rows import StoredDocument
-from mlx_toy.ui.conversation import Turn, answer_turn, note_turn, to_messages, user_turn
+from mlx_toy.ui.conversation import (
+    Passage,
+    Turn,
+    answer_turn,
+    note_turn,
+    to_messages,
+    user_turn,
+)
 from mlx_toy.ui.frames import frames
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import cited_line, sentence, sources_html, stats_line
@@ -52,6 +60,7 @@ class Request:
         history: the conversation before it.
         workspace: whose library.
         use_documents: whether to answer from the library.
+        options: how to answer; as the settings say if None.
         stopped: whether the visitor pressed Stop.
     """
 
@@ -60,6 +69,7 @@ class Request:
     history: list[Turn]
     workspace: str
     use_documents: bool
+    options: AnswerOptions | None = None
     stopped: Callable[[], bool] = lambda: False
 
 
@@ -118,29 +128,34 @@ def _answer(loading: Loading, request: Request, history: list[Turn]) -> Iterator
     assistant = loading.get(request.stopped)
     workspace = request.workspace if request.use_documents else None
     question: Message = {"role": "user", "content": request.text}
-    updates = assistant.reply(workspace, [*to_messages(history), question])
+    updates = assistant.reply(workspace, [*to_messages(history), question], request.options)
     for update, last in frames(updates, request.stopped):
         if not last:
             yield View([*asked, answer_turn(update.text)])
             continue
-        answer = _finished(update)
+        answer = _finished(update, assistant.engine.context_length)
         sources = sources_html(update.sources, update.abstained) if update.sources else ""
         yield View([*asked, answer], busy=False, sources=sources)
 
 
-def _finished(update: Update) -> Turn:
+def _finished(update: Update, context: int) -> Turn:
     """An answer with the line below it; silence is no answer."""
-    figures = _figures(update)
-    if update.text.strip():
-        return answer_turn(update.text, figures)
-    return note_turn("The model had nothing to say." if update.done else "Stopped.", figures)
+    figures = _figures(update, context)
+    if not update.text.strip():
+        return note_turn("The model had nothing to say." if update.done else "Stopped.", figures)
+    passages = [
+        Passage(s.hit.document_id, s.hit.passage, s.hit.similarity, s.start, s.end)
+        for s in update.sources
+    ]
+    offers = update.abstained
+    return answer_turn(update.text, figures, passages=tuple(passages), offers_model=offers)
 
 
-def _figures(update: Update) -> str:
+def _figures(update: Update, context: int) -> str:
     """The line below an answer: where it comes from, and how fast it came."""
-    parts = [cited_line(update.sources), stats_line(update.stats, update.dropped)]
+    looked_up = f"looked up “{update.query}”" if update.query else ""
+    figures = stats_line(update.stats, update.dropped, context)
+    parts = [cited_line(update.sources), looked_up, figures]
     if not update.done:
         parts.append("stopped")
-    if update.abstained and update.stats is None:
-        parts.append("Untick “Use my documents” to ask the model itself.")
     return " · ".join(part for part in parts if part)

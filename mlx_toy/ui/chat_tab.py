@@ -1,16 +1,30 @@
 """The chat: conversation, message box, documents and sources, and what happens on each click."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from mlx_toy.errors import UserError
+from mlx_toy.settings import Settings
 from mlx_toy.ui.chat import Request, View, send
-from mlx_toy.ui.conversation import Turn, before_last_question
+from mlx_toy.ui.conversation import (
+    ASK_MODEL,
+    Turn,
+    before_last_question,
+    feedback,
+    to_page,
+    with_feedback,
+)
+from mlx_toy.ui.conversation_list import ConversationList
+from mlx_toy.ui.conversation_store import from_browser, to_browser
+from mlx_toy.ui.conversations import Conversations, new_id
 from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.markup import as_text, sentence
+from mlx_toy.ui.markup import as_text, from_text, sentence, sources_html
+from mlx_toy.ui.recall import find_sources
+from mlx_toy.ui.settings_panel import SettingsPanel
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.uploads import FILE_TYPES, size_line
 from mlx_toy.ui.visitors import Visitors
@@ -22,10 +36,26 @@ NO_SOURCES = (
 )
 NO_DOCUMENTS = "None yet. Drop a PDF, Word, web or text file into the message box, then ask."
 WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
+GONE = '<p class="empty">The documents of this answer are no longer in the library.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document
 
 Rows = list[tuple[str, str, str]]  # id, name and size of each document
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A conversation that has grown, on its way into the browser's storage.
+
+    Attributes:
+        id: of the conversation.
+        turns: all of it.
+        left: whether the page shows another one by now.
+    """
+
+    id: str
+    turns: list[Turn]
+    left: bool
 
 
 class ChatTab:
@@ -33,18 +63,29 @@ class ChatTab:
 
     Args:
         loading: the assistant on its way.
+        settings: where the dials stand at first.
         visitors: whose documents a request may reach.
         stops: who pressed Stop.
         secret: the component that keeps the visitor's secret.
     """
 
     def __init__(
-        self, loading: Loading, visitors: Visitors, stops: Stops, secret: gr.BrowserState
+        self,
+        loading: Loading,
+        settings: Settings,
+        visitors: Visitors,
+        stops: Stops,
+        secret: gr.BrowserState,
     ) -> None:
         self._loading, self._visitors, self._stops = loading, visitors, stops
         self._secret = secret
         self.documents = gr.State([])
-        self._shown_sources = gr.State({})  # of every answer: its place in the chat -> HTML
+        self._shown_sources = gr.State({})  # of answers given lately: place in the chat -> HTML
+        self._answered = gr.State(None)
+        with gr.Sidebar(open=False, width=290, elem_id="sidebar") as sidebar:
+            self._list = ConversationList(sidebar)
+            with gr.Accordion("Settings", open=False, elem_id="settings"):
+                self._settings = SettingsPanel(settings)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=3, min_width=320):
                 self._build_conversation()
@@ -53,6 +94,12 @@ class ChatTab:
                 gr.HTML("<h2>Sources</h2>", padding=False)
                 self._sources = gr.HTML(NO_SOURCES, elem_id="sources", padding=False)
         self._connect()
+
+    def connect(self, page: gr.Blocks) -> None:
+        """Restore what the browser kept when the page is opened."""
+        self._list.connect(page, self._shown, self._show_conversation, self._stops.leave)
+        self._list.begin_on(self._chatbot.clear, self._shown, self._show_conversation)
+        self._settings.connect(page)
 
     def refresh(self, secret: str) -> Rows:
         """The visitor's documents; the assistant must be ready."""
@@ -75,6 +122,7 @@ class ChatTab:
             render_markdown=False,  # what is said is text; see `markup.py`
             latex_delimiters=[],
             buttons=["copy"],
+            editable="user",
             placeholder=PLACEHOLDER,
             examples=[{"text": text} for text in EXAMPLES],
             layout="bubble",
@@ -128,73 +176,98 @@ class ChatTab:
     # --- events -----------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        page = [self._chatbot, self._box, self._sources, self._shown_sources, self.documents]
-        given = [self._secret, self._use_documents, self._shown_sources]
-        self._box.submit(self._send, [self._box, self._chatbot, *given], page, **PRIVATE)
-        self._chatbot.retry(self._retry, [self._chatbot, *given], page, **PRIVATE)
-        example = [self._chatbot, self._secret, self._shown_sources]
-        self._chatbot.example_select(self._example, example, page, **PRIVATE)
-        self._chatbot.clear(self._clear, None, page[2:4], **AT_ONCE)
-        self._chatbot.select(self._show, [self._shown_sources], [self._sources], **AT_ONCE)
+        self._shown = [self._chatbot, self._box, self._sources, self._shown_sources]
+        page = [*self._shown, self.documents, self._answered]
+        given = [self._list.store, self._secret, self._use_documents, self._shown_sources]
+        given += self._settings.inputs
+        keep = [self._list.store, self._answered], [*self._list.outputs, self._answered]
+        for event, handle, more in (
+            (self._box.submit, self._send, [self._box]),
+            (self._chatbot.retry, self._retry, []),
+            (self._chatbot.edit, self._edit, []),
+            (self._chatbot.option_select, self._ask_model, []),
+            (self._chatbot.example_select, self._example, []),
+        ):
+            event(handle, [*more, *given], page, **PRIVATE).then(self._keep, *keep, **AT_ONCE)
+        store, feedback_page = self._list.store, [self._list.store, self._chatbot]
+        self._chatbot.undo(self._undo, [store], [*self._list.outputs, *self._shown], **AT_ONCE)
+        self._chatbot.like(self._like, [store], feedback_page, **AT_ONCE)
+        looked = [self._shown_sources, store, self._secret]
+        self._chatbot.select(self._show, looked, [self._sources], **AT_ONCE)
         self._box.stop(self._stop, None, None, **AT_ONCE)
 
     def _send(
-        self,
-        message: dict[str, Any],
-        history: list[Turn],
-        secret: str,
-        use_documents: bool,
-        shown: dict[int, str],
-        request: gr.Request,
+        self, request: gr.Request, message: dict[str, Any], kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
         text, files = message.get("text") or "", message.get("files") or []
-        yield from self._run(text, files, history, secret, use_documents, shown, request)
+        before = from_browser(kept).turns()
+        yield from self._run(request, text, files, before, kept, *given)
 
-    def _retry(
-        self,
-        history: list[Turn],
-        secret: str,
-        use_documents: bool,
-        shown: dict[int, str],
-        request: gr.Request,
+    def _retry(self, request: gr.Request, kept: object, *given: Any) -> Iterator[tuple[Any, ...]]:
+        before, question = before_last_question(from_browser(kept).turns())
+        if question:  # else there are only notes
+            yield from self._run(request, question, [], before, kept, *given)
+
+    def _ask_model(
+        self, request: gr.Request, chosen: gr.SelectData, kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
-        before, question = before_last_question(history)
-        if not question:  # there are only notes
+        """The last question again, to the model itself."""
+        before, question = before_last_question(from_browser(kept).turns())
+        if question and chosen.value == ASK_MODEL:
+            secret, _, *rest = given
+            yield from self._run(request, question, [], before, kept, secret, False, *rest)
+
+    def _edit(
+        self, request: gr.Request, edited: gr.EditData, kept: object, *given: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        """The conversation is cut at a question, which is asked in other words."""
+        turns, index = from_browser(kept).turns(), _index(edited)
+        if not 0 <= index < len(turns) or turns[index].role != "user" or turns[index].note:
+            warn("Only a question can be edited.")
+            yield to_page(turns), *[gr.skip()] * 5
             return
-        yield from self._run(question, [], before, secret, use_documents, shown, request)
+        text = from_text(str(edited.value))
+        yield from self._run(request, text, [], turns[:index], kept, *given)
 
     def _example(
-        self,
-        history: list[Turn],
-        secret: str,
-        shown: dict[int, str],
-        request: gr.Request,
-        chosen: gr.SelectData,
+        self, request: gr.Request, chosen: gr.SelectData, kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
         """An example is chat, whatever documents there are."""
-        text = str(chosen.value["text"])
-        yield from self._run(text, [], history, secret, False, shown, request)
+        secret, _, *rest = given
+        before, text = from_browser(kept).turns(), str(chosen.value["text"])
+        yield from self._run(request, text, [], before, kept, secret, False, *rest)
 
     def _run(
         self,
+        request: gr.Request,
         text: str,
         files: list[str],
-        history: list[Turn],
+        before: list[Turn],
+        kept: object,
         secret: str,
         use_documents: bool,
         shown: dict[int, str],
-        request: gr.Request,
+        *dials: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer a message, one set of outputs for each view."""
+        if self._is_busy(request):
+            return
         try:
             workspace = self._visitors.workspace(secret)
+            options = self._settings.options(*dials)
         except UserError as error:
             warn(sentence(error))
             return
+        shown = {place: html for place, html in shown.items() if place < len(before)}
+        id = from_browser(kept).open or new_id()
         with self._stops.watch(request.session_hash or "") as flag:
-            asked = Request(text, files, history, workspace, use_documents, flag.is_set)
+            asked = Request(text, files, before, workspace, use_documents, options, flag.is_set)
             for view in send(self._loading, asked):
-                yield self._outputs(view, shown)
+                answered = gr.skip() if view.busy else Answered(id, view.history, flag.left)
+                if flag.left:  # the page shows another conversation
+                    yield *[gr.skip()] * 5, answered
+                else:
+                    yield *self._outputs(view, shown), answered
 
     def _outputs(self, view: View, shown: dict[int, str]) -> tuple[Any, ...]:
         """A view as new values of the chat, the box, the sources and the documents."""
@@ -208,18 +281,77 @@ class ChatTab:
             sources = view.sources or WITHOUT_SOURCES
             shown[len(view.history) - 1] = sources
         documents = gr.skip() if view.documents is None else _rows(view.documents)
-        return view.history, gr.update(**box), sources, shown, documents
+        return self._chat(view.history), gr.update(**box), sources, shown, documents
+
+    def _chat(self, turns: Sequence[Turn]) -> Any:
+        return gr.update(value=to_page(turns), feedback_value=feedback(turns))
+
+    def _keep(self, kept: object, answered: Answered | None) -> tuple[Any, ...]:
+        """A conversation that has grown goes into the browser's storage."""
+        if answered is None or not answered.turns:
+            return *[gr.skip()] * len(self._list.outputs), None
+        conversations = from_browser(kept).kept(answered.id, answered.turns)
+        if not answered.left:
+            conversations = conversations.opened(answered.id)
+        return *self._list.updates(conversations), None
+
+    def _show_conversation(self, conversations: Conversations) -> tuple[Any, ...]:
+        """The open conversation, ready for the next question."""
+        box = gr.update(submit_btn=True, stop_btn=False)
+        return self._chat(conversations.turns()), box, NO_SOURCES, {}
+
+    def _undo(self, request: gr.Request, kept: object) -> tuple[Any, ...]:
+        """The last question goes back into the box."""
+        if self._is_busy(request):
+            return (gr.skip(),) * (len(self._list.outputs) + len(self._shown))
+        conversations = from_browser(kept)
+        before, question = before_last_question(conversations.turns())
+        if question:
+            conversations = conversations.with_turns(before)
+        chat, _, *rest = self._show_conversation(conversations)
+        box = gr.update(value={"text": question, "files": []})
+        return *self._list.updates(conversations), chat, box, *rest
+
+    def _like(self, kept: object, thumb: gr.LikeData) -> tuple[Any, ...]:
+        conversations = from_browser(kept)
+        liked = thumb.liked if isinstance(thumb.liked, bool) else None
+        turns = with_feedback(conversations.turns(), _index(thumb), liked)
+        return to_browser(conversations.with_turns(turns)), gr.update(
+            feedback_value=feedback(turns)
+        )
+
+    def _is_busy(self, request: gr.Request) -> bool:
+        """Whether an answer is still being written, which the visitor is then told."""
+        busy = self._stops.busy(request.session_hash or "")
+        if busy:
+            warn("An answer is still being written: stop it first.")
+        return busy
 
     def _stop(self, request: gr.Request) -> None:
         self._stops.stop(request.session_hash or "")
 
-    def _clear(self) -> tuple[str, dict[int, str]]:
-        return NO_SOURCES, {}
-
-    def _show(self, shown: dict[int, str], chosen: gr.SelectData) -> Any:
+    def _show(self, shown: dict[int, str], kept: object, secret: str, chosen: gr.SelectData) -> Any:
         """The sources of the answer that was clicked."""
-        index = chosen.index[0] if isinstance(chosen.index, (list, tuple)) else chosen.index
-        return shown.get(index, gr.skip())
+        index, turns = _index(chosen), from_browser(kept).turns()
+        if index in shown:
+            return shown[index]
+        if not 0 <= index < len(turns) or turns[index].role == "user" or turns[index].note:
+            return gr.skip()
+        if not turns[index].passages:
+            return WITHOUT_SOURCES
+        try:
+            workspace = self._visitors.workspace(secret)
+            sources = find_sources(self._loading.get(), workspace, turns[index].passages)
+        except UserError as error:
+            warn(sentence(error))
+            return gr.skip()
+        return sources_html(sources) if sources else GONE
+
+
+def _index(event: Any) -> int:
+    """The place of the turn that an event is about; Gradio gives a block's place with it."""
+    index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+    return int(index)
 
 
 def _rows(documents: list[Any]) -> Rows:

@@ -21,8 +21,22 @@ def as_text(text: str) -> str:
     return html.escape(_CONTROLS.sub("", text), quote=False)
 
 
+def as_message(text: str) -> str:
+    """HTML that shows exactly this text, in which only what could act is escaped.
+
+    The chat's Copy and Edit buttons take its HTML: so "a < b & c" stays as it was typed.
+    """
+    text = _CONTROLS.sub("", text)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=[A-Za-z#])", "&amp;", text))
+
+
+def as_attribute(text: str) -> str:
+    """The same for use between the double quotes of an attribute."""
+    return html.escape(_CONTROLS.sub("", text))
+
+
 def from_text(shown: str) -> str:
-    """The text that `as_text` made HTML of."""
+    """The text that `as_text` or `as_message` made HTML of."""
     return html.unescape(shown)
 
 
@@ -39,19 +53,28 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def stats_line(stats: Stats | None, dropped: int = 0) -> str:
-    """The figures of an answer in one line; "" if there are none."""
+def stats_line(stats: Stats | None, dropped: int = 0, context: int | None = None) -> str:
+    """The figures of an answer in one line; "" if there are none.
+
+    Args:
+        stats: of its generation.
+        dropped: messages at the start of the conversation that the model did not see.
+        context: tokens that the model can read.
+    """
     parts = []
     if stats is not None:
         if stats.time_to_first_token_s is not None:
             parts.append(f"{stats.time_to_first_token_s:.2f} s to the first token")
         if stats.tokens_per_s is not None:
             parts.append(f"{stats.tokens_per_s:.0f} tokens/s")
-        parts.append(plural(stats.prompt_tokens, "prompt token"))
+        used = stats.prompt_tokens + stats.tokens
+        parts.append(
+            f"{used:,} of {context:,} tokens of context" if context else plural(used, "token")
+        )
         if stats.finish == "length":
             parts.append("cut off at the length limit")
     if dropped:
-        parts.append(f"the oldest {plural(dropped, 'message')} no longer fitted")
+        parts.append(f"the first {plural(dropped, 'message')} no longer fit and were left out")
     return " · ".join(parts)
 
 

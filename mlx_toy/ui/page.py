@@ -5,14 +5,16 @@ from typing import Any
 import gradio as gr
 
 from mlx_toy.settings import Settings, on_space
-from mlx_toy.ui.about import about_html
 from mlx_toy.ui.chat_tab import ChatTab
 from mlx_toy.ui.complete_tab import CompleteTab
+from mlx_toy.ui.documents_tab import DocumentsTab
 from mlx_toy.ui.events import PRIVATE
+from mlx_toy.ui.learned_tab import LearnedTab
 from mlx_toy.ui.loading import Loading, Status
 from mlx_toy.ui.markup import as_text
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.style import CSS, theme
+from mlx_toy.ui.tokenizer_tab import TokenizerTab
 from mlx_toy.ui.visitors import Visitors
 
 TITLE = "mlx-toy"
@@ -38,11 +40,17 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
             status = gr.HTML(_status_html(loading.status()), elem_id="status", padding=False)
         with gr.Tabs():
             with gr.Tab("Chat"):
-                chat = ChatTab(loading, visitors, stops, secret)
+                chat = ChatTab(loading, settings, visitors, stops, secret)
             with gr.Tab("Complete"):
-                CompleteTab(loading, settings, stops)
-            with gr.Tab("About"):
-                gr.HTML(about_html(settings), padding=False)
+                CompleteTab(loading, settings, Stops())
+            with gr.Tab("Documents"):
+                refresh = chat.refresh
+                DocumentsTab(loading, visitors, Stops(), secret, chat.documents, refresh)
+            with gr.Tab("Tokenizer") as tokenizer:
+                TokenizerTab(loading, tokenizer)
+            with gr.Tab("How it learned"):
+                LearnedTab(settings)
+        chat.connect(page)
         clock = gr.Timer(POLL_S)
 
         def arrive(kept: Any) -> tuple[Any, ...]:

@@ -1,0 +1,145 @@
+"""Sentences that an answer may be copied from: where a span of one may begin and where it may end.
+
+The rules are about words and marks; that a token may cut anywhere in them is the business of
+`span_grammar.py`, which asks here by byte.
+"""
+
+from dataclasses import dataclass, replace
+
+from mlx_toy.evidence import Places
+
+_CLOSING = '%°"”’)'  # marks that may end an answer; a comma or a full stop is left out
+_OPENING = "$€£\"“'"  # and those that may begin one
+ANYWHERE = Places(frozenset(), frozenset(), frozenset())
+
+
+@dataclass(frozen=True)
+class Region:
+    """A sentence that an answer may be copied from.
+
+    Attributes:
+        number: of its passage, as cited, from 1.
+        text: white space collapsed to single spaces.
+        offsets: for each character of `text`, its offset in the passage.
+        places: where in `text` an answer may begin and end, and what it must contain.
+    """
+
+    number: int
+    text: str
+    offsets: tuple[int, ...]
+    places: Places = ANYWHERE
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A place in the passages: characters `start` to `end` of passage `number` (from 1)."""
+
+    number: int
+    start: int
+    end: int
+
+
+class Copyable:
+    """The bytes of a region, and the spans of them that may be copied.
+
+    Args:
+        region: what to copy from.
+        span_bytes: longest span.
+
+    Attributes:
+        region: as given.
+        text: its bytes behind a space of their own, so that the first word can be told, like all
+            others, together with the space before it.
+        starts: where in `text` a span may begin.
+    """
+
+    def __init__(self, region: Region, span_bytes: int):
+        self.region, self._span_bytes = region, span_bytes
+        self.text = b" " + region.text.encode()
+        self._characters = [-1, *_byte_starts(region.text)]
+        self._limits: dict[int, int] = {}
+        self.starts = [at for at in range(1, len(self.text)) if self._may_start(at)]
+
+    def anywhere(self) -> "Copyable":
+        """The same without the rules about what was asked for."""
+        return Copyable(replace(self.region, places=ANYWHERE), self._span_bytes)
+
+    def may_end(self, start: int, position: int) -> bool:
+        """Whether a span from `start` may end before `position`."""
+        if position <= start or not self._ends_word(position):
+            return False
+        places, characters = self.region.places, self._characters
+        first, last = characters[start], characters[position - 1]
+        if last + 2 in places.joined:  # after the space comes more of a name
+            return False
+        return not places.wanted or any(first <= at <= last for at in places.wanted)
+
+    def limit(self, start: int) -> int:
+        """Where the longest span from `start` ends: at a word's end, within the bytes allowed."""
+        if start not in self._limits:
+            size = len(self.text)
+            limit = min(size, start + self._span_bytes)
+            while limit > start and not self._ends_word(limit):
+                limit -= 1
+            self._limits[start] = limit if limit > start else size
+        return self._limits[start]
+
+    def span(self, start: int, end: int) -> Span | None:
+        """Where the whole words of a copy stand in the passage; None if there are none."""
+        while end > start and not self._ends_word(end):
+            end -= 1
+        if end <= start:
+            return None
+        offsets, characters = self.region.offsets, self._characters
+        first, last = characters[start], characters[end - 1]
+        return Span(self.region.number, offsets[first], offsets[last] + 1)
+
+    def _may_start(self, position: int) -> bool:
+        starts = self.region.places.starts
+        if starts and self._characters[position] not in starts:
+            return False
+        return self._starts_word(position) and self.may_end(position, self.limit(position))
+
+    def _starts_word(self, position: int) -> bool:
+        text, at = self.region.text, self._characters
+        character = text[at[position]]
+        if at[position] == at[position - 1]:
+            return False  # inside a character
+        before = text[at[position] - 1] if at[position] else " "
+        return (
+            not character.isspace()
+            and (character.isalnum() or character in _OPENING)
+            and not (before.isalnum() and character.isalnum())
+        )
+
+    def _ends_word(self, position: int) -> bool:
+        text, at = self.region.text, self._characters
+        if position < len(at) and at[position] == at[position - 1]:
+            return False
+        last = text[at[position - 1]]
+        if position == len(at):
+            return True  # whatever a sentence ends with, an answer may end there
+        following = text[at[position]]
+        return (last.isalnum() and not following.isalnum()) or last in _CLOSING
+
+
+def collapse(text: str, start: int, end: int) -> tuple[str, tuple[int, ...]]:
+    """`text[start:end]` with white space collapsed, and each character's offset in `text`."""
+    characters: list[str] = []
+    offsets: list[int] = []
+    for offset in range(start, end):
+        character = text[offset]
+        if character.isspace():
+            if not characters or characters[-1] == " ":
+                continue
+            character = " "
+        characters.append(character)
+        offsets.append(offset)
+    if characters and characters[-1] == " ":
+        del characters[-1], offsets[-1]
+    return "".join(characters), tuple(offsets)
+
+
+def _byte_starts(text: str) -> list[int]:
+    """For each byte of the text in UTF-8, the index of its character."""
+    return [index for index, character in enumerate(text) for _ in character.encode()]
