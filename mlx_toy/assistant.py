@@ -36,6 +36,7 @@ from mlx_toy.rebuilding import Rebuilt, rebuild
 from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
+from mlx_toy.sampling import penalty_from
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
@@ -100,7 +101,7 @@ class Assistant:
     @property
     def quota(self) -> Quota:
         """The most that a workspace may hold."""
-        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+        return Quota(self.settings.max_passages, self.settings.max_library_mb * 1_000_000)
 
     def close(self) -> None:
         """Stop the engines and close the library."""
@@ -248,16 +249,23 @@ class Assistant:
         question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        return answer_question(self.engine, question, passages)
+        return answer_question(self.engine, question, passages, embedder=self.embedder)
 
-    def complete(self, text: str, sampling: Sampling | None = None) -> Iterator[Update]:
+    def complete(
+        self, text: str, sampling: Sampling | None = None, kept: Sequence[int] = ()
+    ) -> Iterator[Update]:
         """Continue a text with the base model.
 
+        Args:
+            text: the beginning.
+            sampling: how to choose tokens; the settings' if None.
+            kept: tokens of a continuation that was begun before, to go on from.
+
         Yields:
-            What was added so far.
+            What was added so far; the prompt of its trace ends with the kept tokens.
 
         Raises:
-            UserError: the text is empty.
+            UserError: the text is empty, or too much was asked for.
         """
         text = clean(text)
         if not text.strip():
@@ -265,15 +273,20 @@ class Assistant:
         engine = self.base_engine
         sampling = sampling or self.sampling()
         bos = [] if engine.tokenizer.bos_id is None else [engine.tokenizer.bos_id]
-        room = engine.context_length - sampling.max_tokens - 1
+        room = engine.context_length - sampling.max_tokens - len(kept) - 1
         if room < 8:
             raise UserError(
-                f"an answer of {sampling.max_tokens} tokens leaves no room for the text: "
-                f"ask for less than {engine.context_length - 8}"
+                f"{len(kept) + sampling.max_tokens} tokens leave no room for the text: "
+                f"ask for less than {engine.context_length - len(kept) - 8}"
             )
         # The end of the text alone decides how it goes on; its beginning may not fit.
         ids = engine.tokenizer.encode(text[-MAX_MESSAGE:].rstrip())[-room:]
-        generation = engine.generate([*bos, *ids], sampling)
+        prompt = [*bos, *ids]
+        processors = []
+        if kept and sampling.repetition_penalty != 1:
+            processors = [penalty_from(len(prompt), sampling.repetition_penalty)]
+            sampling = replace(sampling, repetition_penalty=1.0)
+        generation = engine.generate([*prompt, *kept], sampling, logits_processors=processors)
         yield from stream(generation)
 
     def _reply_from_documents(
@@ -286,8 +299,15 @@ class Assistant:
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
+        texts = [hit.text for hit in hits]
         question_plan = plan(
-            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+            self.engine,
+            question,
+            texts,
+            options.strict,
+            options.sampling(),
+            embedder=self.embedder,
+            query=query,
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

@@ -72,11 +72,12 @@ class Features:
         """Distinct feature ids [F] of a text and their weights [F], 1 + ln(count)."""
         ids: list[int] = []
         for word in words(text):
-            ids += self._features_of(word)
+            ids += self.of_word(word)
         distinct, counts = np.unique(np.array(ids or [UNK_ID], np.int32), return_counts=True)
         return distinct, (1 + np.log(counts)).astype(np.float32)
 
-    def _features_of(self, word: str) -> list[int]:
+    def of_word(self, word: str) -> list[int]:
+        """Feature ids of one word in lower case: two hashes, and its pieces."""
         found = self._of_word.get(word)
         if found is None:
             if len(self._of_word) >= CACHED_WORDS:

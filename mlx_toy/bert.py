@@ -7,6 +7,7 @@ a stored vector does not depend on where it was made.
 """
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ _ACTIVATIONS = {
     "gelu_pytorch_tanh": nn.gelu_approx,
     "relu": nn.relu,
 }
+# What goes before a query and a passage for models whose directories do not say it, by their names.
+# Sources: the model cards of intfloat/e5-small-v2 and BAAI/bge-small-en-v1.5.
+_PROMPTS = (
+    (re.compile(r"\be5-(?:small|base|large)(?:-v2)?$"), "query: ", "passage: "),
+    (
+        re.compile(r"\bbge-(?:small|base|large)-en(?:-v1\.5)?$"),
+        "Represent this sentence for searching relevant passages: ",
+        "",
+    ),
+)
 _POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 
 
@@ -109,10 +120,7 @@ class BertEmbedder:
         self._config = _read_json(path / "config.json")
         self._pooling = _pooling(path)
         settings = _read_json(path / "sentence_bert_config.json", missing={})
-        prompts = _read_json(path / "config_sentence_transformers.json", missing={})
-        prompts = prompts.get("prompts") or {}
-        self._query_prompt = prompts.get("query", "")
-        self._passage_prompt = prompts.get("passage") or prompts.get("document", "")
+        self._query_prompt, self._passage_prompt = prompts_of(path)
         try:
             self.dimensions = int(self._config["hidden_size"])
             longest = int(self._config["max_position_embeddings"])
@@ -164,6 +172,20 @@ class BertEmbedder:
         else:
             pooled = (states * mx.array(mask)[..., None]).sum(1) / mask.sum(1, keepdims=True)
         return np.array(pooled / mx.linalg.norm(pooled, axis=-1, keepdims=True))
+
+
+def prompts_of(path: Path) -> tuple[str, str]:
+    """What goes before a query and before a passage: as the directory says, else by its name."""
+    settings = _read_json(path / "config_sentence_transformers.json", missing={})
+    told = settings.get("prompts") or {}
+    query, passage = told.get("query", ""), told.get("passage") or told.get("document", "")
+    if query or passage:
+        return query, passage
+    in_cache = path.parent.name == "snapshots"  # the hub's: models--owner--name/snapshots/commit
+    name = (path.parent.parent if in_cache else path).name.rpartition("--")[2]
+    known = (prompts for pattern, *prompts in _PROMPTS if pattern.search(name))
+    query, passage = next(known, ("", ""))
+    return query, passage
 
 
 def _read_json(file: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:

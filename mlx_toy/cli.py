@@ -121,6 +121,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="answer from these files alone, and leave the library aside",
     )
+    about = "offer the model and the library to any client of OpenAI's chat protocol"
+    verb("serve", "serve:run", about, "model", *STORE, *RETRIEVAL, *SAMPLING, "host", "port")
     verb("doctor", "verbs:doctor", "say what this machine computes with and what is wrong")
 
     about = 'for each {"text"} write {"nats", "tokens", "bytes"}: how surprised the base model is'

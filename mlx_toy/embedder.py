@@ -19,7 +19,7 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.bag import MODEL_TYPE, BagConfig, BagModel, Features, to_matrix
-from mlx_toy.bert import FILES, BertEmbedder
+from mlx_toy.bert import FILES, BertEmbedder, prompts_of
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
@@ -66,7 +66,7 @@ class BagEmbedder:
         self.dimensions = model.config.dimensions
         self.fingerprint = fingerprint
         self.default_threshold = default_threshold
-        self._model = model
+        self.model, self.tokenizer = model, tokenizer
         self._features = Features(tokenizer, model.config)
         self._lock = threading.Lock()
 
@@ -85,7 +85,7 @@ class BagEmbedder:
                 columns, matrix = to_matrix(
                     [self._features(t) for t in texts[start : start + BATCH]]
                 )
-                batch = self._model(mx.array(columns), mx.array(matrix), is_query)
+                batch = self.model(mx.array(columns), mx.array(matrix), is_query)
                 vectors[start : start + BATCH] = np.array(batch)
         return vectors
 
@@ -107,7 +107,8 @@ def load_embedder(path_or_name: str | Path | None = None) -> Embedder:
         path = _download(str(path_or_name))
     config = _read_config(path)
     if config.get("model_type") == "bert":
-        return BertEmbedder(path, _fingerprint([path / name for name in FILES]))
+        files = [path / name for name in FILES]
+        return BertEmbedder(path, _fingerprint(files, "".join(prompts_of(path))))
     if config.get("model_type") == MODEL_TYPE:
         return _load_bag(path, config)
     raise UserError(

@@ -6,6 +6,7 @@ metadata names the embedder that made its vectors, since vectors of two embedder
 A document's passages are added in one transaction and removed in one: it is there or it is not.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from mlx_toy.documents import Document
-from mlx_toy.fusion import Fusion, fuse
+from mlx_toy.fusion import Fusion
 from mlx_toy.indexes import VECTOR_INDEX_ROWS
 from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
 from mlx_toy.originals import Original, Originals
 from mlx_toy.passages import Passage
 from mlx_toy.rows import (
     COLUMNS,
-    HIT_COLUMNS,
     PASSAGE_COLUMNS,
     Hit,
     StoredDocument,
@@ -31,13 +31,13 @@ from mlx_toy.rows import (
     make_rows,
     stored_documents,
 )
-from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.search import find_hits
 from mlx_toy.tables import PURGE_INTERVAL_S, Tables, check_name
 
 __all__ = ["Fusion", "Hit", "Library", "LibraryError", "Original", "OtherEmbedderError"]
 __all__ += ["StoredDocument"]
 
-CANDIDATES = 50  # passages that each of the two searches contributes to the fusion
+CANDIDATES = 30  # passages of each of the two searches, as many as the reranker learned with
 MAX_QUERY = 2_000  # characters of a query that are searched for: its beginning and its end
 
 
@@ -49,6 +49,7 @@ class Library:
         fingerprint: of the embedder whose vectors are stored.
         dimensions: length of its vectors.
         fusion: how the two ranked lists are weighed.
+        rerank: a question and its hits -> the same hits in a better order; None keeps the fused.
         purge_interval_s: least time between two removals of deleted text from the disk; what is
             left over is removed by `close`.
         vector_index_rows: from so many passages on a workspace gets an index of its vectors; below
@@ -65,11 +66,12 @@ class Library:
         fingerprint: str,
         dimensions: int,
         fusion: Fusion | None = None,
+        rerank: Callable[[str, list[Hit]], list[Hit]] | None = None,
         purge_interval_s: float = PURGE_INTERVAL_S,
         vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
         self.dimensions = dimensions
-        self._fusion = fusion or Fusion()
+        self._fusion, self._rerank = fusion or Fusion(), rerank
         self._tables = Tables(
             uri, fingerprint, dimensions, COLUMNS, purge_interval_s, vector_index_rows
         )
@@ -219,7 +221,7 @@ class Library:
         return self._tables.read(workspace, find, [])
 
     def search(self, workspace: str, query: str, vector: np.ndarray, k: int = 5) -> list[Hit]:
-        """The `k` passages nearest to a question, by meaning and by words together.
+        """The `k` passages that fit a question best, by meaning, by words, and read again.
 
         Args:
             workspace: where to look, and nowhere else.
@@ -231,31 +233,17 @@ class Library:
         query = query.encode("utf-8", "ignore").decode()
         if len(query) > MAX_QUERY:
             query = f"{query[: MAX_QUERY // 2]} {query[-MAX_QUERY // 2 :]}"
+        if k < 1:
+            return []
+        count = max(k, CANDIDATES)
 
         def find(table: Any) -> list[Hit]:
-            from lancedb.query import MatchQuery
+            return find_hits(table, query, vector, count, self._fusion)
 
-            columns = ["id", *HIT_COLUMNS, VECTOR_COLUMN]
-            near = table.search(vector, vector_column_name=VECTOR_COLUMN).distance_type("cosine")
-            match = MatchQuery(query, SEARCH_COLUMN)  # type: ignore[call-arg]
-            words = table.search(match, query_type="fts")
-            count = max(k, CANDIDATES)
-            by_vector = near.limit(count).select([*columns, "_distance"]).to_list()
-            by_text = words.limit(count).select([*columns, "_score"]).to_list()
-            rows = {row["id"]: row for row in [*by_vector, *by_text]}
-            ids = ([row["id"] for row in by_vector], [row["id"] for row in by_text])
-            return [
-                Hit(
-                    **{name: rows[item.key][name] for name in HIT_COLUMNS},
-                    similarity=_cosine(vector, rows[item.key][VECTOR_COLUMN]),
-                    score=item.score,
-                    vector_rank=item.vector_rank,
-                    text_rank=item.text_rank,
-                )
-                for item in fuse(*ids, self._fusion)[:k]
-            ]
-
-        return self._tables.read(workspace, find, []) if k > 0 else []
+        hits: list[Hit] = self._tables.read(workspace, find, [])
+        if self._rerank and hits:
+            hits = self._rerank(query, hits)
+        return hits[:k]
 
     def _checked(self, vectors: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The vectors as float32; LanceDB would store some wrong ones in silence."""
@@ -268,9 +256,3 @@ class Library:
 def _id(document: Document) -> str:
     """The id of a document: two files of the same text are one."""
     return document.digest[:32]
-
-
-def _cosine(a: np.ndarray, b: list[float]) -> float:
-    """Cosine of two vectors; 0 if one is all zeros."""
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(np.dot(a, b)) / norms if norms else 0.0

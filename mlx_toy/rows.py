@@ -82,8 +82,10 @@ class Hit:
         document_id, document: the id and the name of its document.
         page, heading, text, start, end: as in `Passage`.
         similarity: cosine of the query's and the passage's vectors.
-        score: fused score, by which hits are ordered.
+        score: by which hits are ordered: the reranker's if there is one, else the fused one.
         vector_rank, text_rank: place (from 1) in each ranked list; None if not in it.
+        text_score: BM25 of the words, by the full-text index; None if not in its list.
+        relevance: probability that the passage holds an answer, by the reranker; None without one.
         passage: its place in the document, from 0; `Library.passages` gives its neighbours.
         before: the document's text between the passage before and this one.
     """
@@ -99,6 +101,8 @@ class Hit:
     score: float
     vector_rank: int | None
     text_rank: int | None
+    text_score: float | None = None
+    relevance: float | None = None
     passage: int = 0
     before: str = ""
 

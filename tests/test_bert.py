@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 from mlx_toy.backend import mx
@@ -9,6 +10,7 @@ from mlx_toy.backend import mx
 import numpy as np
 import pytest
 
+from mlx_toy.bert import prompts_of
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 
@@ -110,6 +112,61 @@ def test_bert_equals_a_reference_in_numpy(tmp_path, pooling):
     assert ((vectors * expected).sum(1) > 0.99999).all()
     assert embedder.default_threshold == 0.30
     np.testing.assert_allclose(embedder.embed_queries(texts[:1]), vectors[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_two_hundred_texts_of_all_lengths_equal_the_reference(tmp_path, pooling):
+    weights = write_bert(tmp_path, pooling)
+    random = np.random.default_rng(1)
+    ids = [random.choice([5, 6, 8, 9, 10, 11], size=n % 46).tolist() for n in range(200)]
+    # "##s" stands at the end of "hearts" alone, so that each text is cut into the same pieces.
+    ids = [[i for i in line if i != 6] for line in ids]
+    texts = [" ".join(WORDS[i] for i in line) for line in ids]
+    expected = np.stack([reference_bert(weights, [2, *line, 3], pooling) for line in ids])
+    vectors = load_embedder(tmp_path).embed_passages(texts)
+    assert ((vectors * expected).sum(1) > 0.9999).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "query", "passage"),
+    [
+        ("e5-small-v2", None, "the ", "heart "),
+        ("bge-small-en-v1.5", None, "fox ", ""),
+        ("models--intfloat--e5-small-v2/snapshots/0a1b2c", None, "the ", "heart "),
+        ("all-MiniLM-L6-v2", None, "", ""),
+        ("mine", {"query": "river ", "document": "a "}, "river ", "a "),
+    ],
+)
+def test_queries_and_passages_get_their_prefixes(tmp_path, monkeypatch, name, told, query, passage):
+    known = (("e5-small-v2$", "the ", "heart "), ("bge-small-en-v1.5$", "fox ", ""))  # known words
+    known = tuple((re.compile(pattern), *prompts) for pattern, *prompts in known)
+    monkeypatch.setattr("mlx_toy.bert._PROMPTS", known)
+    directory = tmp_path / name
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    write_bert(directory, "mean")
+    if told:
+        settings = json.dumps({"prompts": told})
+        (directory / "config_sentence_transformers.json").write_text(settings)
+    embedder = load_embedder(directory)
+    write_bert(tmp_path / "plain", "mean")
+    plain = load_embedder(tmp_path / "plain")
+    np.testing.assert_allclose(
+        embedder.embed_queries(["fox river"]),
+        plain.embed_passages([query + "fox river"]),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        embedder.embed_passages(["fox river"]),
+        plain.embed_passages([passage + "fox river"]),
+        atol=1e-5,
+    )
+    assert (embedder.fingerprint != plain.fingerprint) == bool(query or passage)
+
+
+def test_prefixes_of_known_models_are_those_of_their_cards(tmp_path):
+    assert prompts_of(tmp_path / "e5-base") == ("query: ", "passage: ")
+    assert prompts_of(tmp_path / "bge-large-en-v1.5")[0].startswith("Represent this sentence")
+    assert prompts_of(tmp_path / "multi-e5-base-instruct") == ("", "")
 
 
 def test_bert_with_another_pooling_or_missing_layer_is_refused(tmp_path):

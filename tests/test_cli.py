@@ -14,8 +14,8 @@ import pytest
 from cli_fixtures import PAGES, QUESTION, REPOSITORY, Run, is_one_sentence, make_run
 from documents_fixtures import make_looping_pdf, make_pdf, make_scanned_pdf
 
-VERBS = ("complete", "chat", "add", "list", "remove", "search", "ask", "doctor", "score", "answer")
-VERBS += ("reembed", "rebuild")
+VERBS = ("complete", "chat", "add", "list", "remove", "search", "ask", "serve", "doctor", "score")
+VERBS += ("answer", "reembed", "rebuild")
 
 
 @pytest.fixture

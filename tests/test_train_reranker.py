@@ -1,0 +1,112 @@
+"""`python -m train reranker` from records to a directory that loads, on a small made-up world."""
+
+import argparse
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlx_toy.embedder import load_embedder
+from mlx_toy.errors import UserError
+from mlx_toy.lexicon import Lexicon
+from mlx_toy.reranker import load_reranker
+from train import reranker as command
+from train.reranker_data import TrainingLibrary, WordIndex, deal, foreign, sample
+from train.retrieval_data import Passage, sources
+from train.retrieval_report import EVALUATION_FILES
+
+ANIMALS = ["fox", "owl", "crow", "bear", "wolf", "hare", "goat", "mole"]
+PLACES = ["forest", "meadow", "river", "mountain", "village", "harbour"]
+
+
+def records() -> list[dict]:
+    """Questions and pairs in one: each animal has its place and its deed."""
+    return [
+        {
+            "title": f"The {animal} of the {place}",
+            "context": f"A {animal} of the {place} met {PLACES[part]} number {index}. It {deed}.",
+            "question": f"Which {animal} of the {place} {deed}?",
+            "answers": ["the " + place],
+            "query": f"{animal} {place} {deed}",
+            "passage": f"A {animal} that {deed} can be found in the {place}.",
+            "id": f"made/{animal}-{place}/{index}-{part}",
+        }
+        for index, animal in enumerate(ANIMALS)
+        for place in PLACES
+        for part, deed in enumerate(["slept", "sang all night", "stole a cake"])
+    ]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory in the layout of the catalogue, and under its file names."""
+    lines = "".join(json.dumps(record) + "\n" for record in records())
+    used = sources((*command.QUESTIONS, command.TITLES))
+    for name in [*(source.file for source in used), *EVALUATION_FILES.values()]:
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(lzma.compress(lines.encode()))
+    return tmp_path / "data"
+
+
+def options(*flags: str | Path) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([str(flag) for flag in flags])
+
+
+def test_command_writes_a_directory_that_loads_and_is_the_same_again(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = ("--data", data, "--out", out, "--questions", 40, "--epochs", 1)
+    command.run(options(*flags))
+    first = load_reranker(out)
+    report = json.loads((out / "report.json").read_text())
+    assert report["calibration"]["own_questions_kept"] >= 0.95
+    assert set(report["held_out"]) == set(command.QUESTIONS)
+    assert "CC-BY-SA-4.0" in (out / "README.md").read_text()
+    command.run(options(*flags))
+    assert load_reranker(out).fingerprint == first.fingerprint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]  # nothing left over
+    capsys.readouterr()
+    command.run(options("--data", data, "--evaluate", out))
+    assert "| SQuAD dev | 144 | 144 | reranked |" in capsys.readouterr().out
+
+
+def test_command_refuses_what_it_cannot_do(data, tmp_path):
+    with pytest.raises(UserError, match="--out"):
+        command.run(options("--data", data))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="something else"):
+        command.run(options("--data", data, "--out", tmp_path / "taken"))
+
+
+def test_word_index_finds_other_forms_and_knows_no_stop_words():
+    index = WordIndex(["Foxes jumped.", "What is it?", "A city in the north."], Lexicon())
+    assert index.scores("Which cities?").argmax() == 2
+    assert index.scores("a jumping fox").argmax() == 0
+    assert not index.scores("what is it").any()
+
+
+def test_candidates_are_what_both_searches_find():
+    groups = {
+        "Birds": [Passage("An owl sleeps by day.", ["When does an owl sleep?"])],
+        "Bread": [Passage("Dough is kneaded."), Passage("Bread is baked.", ["What is baked?"])],
+    }
+    library = TrainingLibrary(groups, load_embedder(None), Lexicon(), headings=True)
+    assert library.asked.right.tolist() == [0, 2]
+    cosines, scores = library.searches(library.asked.questions)
+    chosen, found = library.candidates(cosines[1], scores[1], 1)
+    assert 2 in chosen and found.text_rank[list(chosen).index(2)] == 1
+    assert found.texts[list(chosen).index(2)] == "Bread\nBread is baked."
+    assert (foreign(library.asked, 5, np.random.default_rng(0)).right == -1).all()
+
+
+def test_groups_are_dealt_whole():
+    groups = {f"article {n}": [Passage(f"{n} {place}") for place in range(3)] for n in range(10)}
+    dealt = deal(groups, 6, np.random.default_rng(0))
+    assert [len(part) for part in dealt] == [2] * 5
+    library = TrainingLibrary(groups, load_embedder(None), Lexicon())
+    assert len(sample(library.asked, 3, np.random.default_rng(0)).questions) == 0
