@@ -99,7 +99,11 @@ PAGES_CSS = """
 .sample .textfield { line-height: 1.8; }
 .sample .token, .sample .token .text { padding: 0 !important; margin: 0 !important; border: none; }
 .sample .token { font-size: 0; margin-right: 1px !important; } /* of the blanks in it */
+.sample .token.highlighted { display: inline-block; }
 .sample .token .text { font-size: 1rem; }
+.dark .sample .token.highlighted { /* Gradio writes black, on colours that are dark now */
+  color: white !important; background-image: linear-gradient(#0f172a55, #0f172a55);
+}
 .sample .token.selectable { cursor: pointer; }
 .sample .token:is(:hover, :focus) { outline: 2px solid var(--primary-500); }
 .sample-figures, .odds { color: var(--body-text-color-subdued); font-size: 0.85em; }
