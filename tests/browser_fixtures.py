@@ -75,7 +75,8 @@ def app(
         yield App(line.split()[-1], folder / "uploads")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-        assert (folder / "errors.txt").read_text() == ""
+        said = (folder / "errors.txt").read_text()
+        assert said == "", said
     finally:
         process.kill()
         process.stdout.close()
