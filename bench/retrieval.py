@@ -33,6 +33,7 @@ from train.evaluate_retrieval import (
     describe,
     measure,
     open_embedder,
+    write_whole,
 )
 from train.retrieval_rows import CachedEmbedder
 from train.retrieval_sets import QuestionSet, splitter
@@ -83,14 +84,8 @@ def read_results(file: Path = RESULTS) -> dict[str, Any]:
 def keep(part: str, figures: Any, file: Path = RESULTS, report: Path = REPORT) -> None:
     """Put the figures of a part in the place of its old ones, and write the report anew."""
     results = read_results(file) | {part: figures}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in (
-        (file, json.dumps(results, indent=1) + "\n"),
-        (report, retrieval_report.report(results)),
-    ):
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+    write_whole(file, json.dumps(results, indent=1) + "\n")
+    write_whole(report, retrieval_report.report(results))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Run the part that the options name."""
     if options.part == "report":
-        REPORT.write_text(retrieval_report.report(read_results()), encoding="utf-8")
+        write_whole(REPORT, retrieval_report.report(read_results()))
         return
     data = data_directory(options.data)
     if options.part == "quality":

@@ -32,8 +32,11 @@ from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.parts import Parts
 from mlx_toy.quota import Quota
+from mlx_toy.rebuilding import Rebuilt, rebuild
+from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
+from mlx_toy.sampling import penalty_from
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
@@ -98,7 +101,7 @@ class Assistant:
     @property
     def quota(self) -> Quota:
         """The most that a workspace may hold."""
-        return Quota(self.settings.max_passages, self.settings.max_library_mb << 20)
+        return Quota(self.settings.max_passages, self.settings.max_library_mb * 1_000_000)
 
     def close(self) -> None:
         """Stop the engines and close the library."""
@@ -143,12 +146,15 @@ class Assistant:
         return self._ingest().add_text(workspace, text, name)
 
     def _ingest(
-        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        library: Library | None = None,
     ) -> Ingest:
         limits = Limits(max_bytes=self.settings.max_file_mb << 20)
         parts = self._parts
         return Ingest(
-            parts.library,
+            library or parts.library,
             parts.embedder,
             parts.count_tokens,
             limits,
@@ -164,6 +170,24 @@ class Assistant:
             UserError: it is not in the library.
         """
         return self.library.document_text(workspace, document_id)
+
+    def reembed(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> int:
+        """Embed the library anew with this embedder, whichever wrote it; see `reembedding.py`."""
+        return reembed(self.settings.library, self.embedder, progress, cancelled)
+
+    def rebuild(
+        self, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> list[Rebuilt]:
+        """Repair a damaged library from the files that were kept; see `rebuilding.py`."""
+        embedder = self.embedder
+        return rebuild(
+            self.settings.library,
+            embedder.fingerprint,
+            embedder.dimensions,
+            lambda library: self._ingest(progress, cancelled, library),
+        )
 
     def documents(self, workspace: str) -> list[StoredDocument]:
         """The documents of a workspace."""
@@ -209,8 +233,11 @@ class Assistant:
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
         options = options or self.options()
-        if workspace is None or is_small_talk(question) or not self.documents(workspace):
+        if workspace is None or not self.documents(workspace):
             yield from self._chat(messages, options)
+            return
+        if is_small_talk(question):  # alone: after answers from documents a model goes on quoting
+            yield from self._chat(messages[-1:], options)
             return
         query = standalone_query(messages).strip()
         for update in self._reply_from_documents(workspace, question, query, options):
@@ -225,16 +252,23 @@ class Assistant:
         question = checked(question)
         if not any(passage.strip() for passage in passages):
             raise UserError("no passages to answer from: give at least one")
-        return answer_question(self.engine, question, passages)
+        return answer_question(self.engine, question, passages, embedder=self.embedder)
 
-    def complete(self, text: str, sampling: Sampling | None = None) -> Iterator[Update]:
+    def complete(
+        self, text: str, sampling: Sampling | None = None, kept: Sequence[int] = ()
+    ) -> Iterator[Update]:
         """Continue a text with the base model.
 
+        Args:
+            text: the beginning.
+            sampling: how to choose tokens; the settings' if None.
+            kept: tokens of a continuation that was begun before, to go on from.
+
         Yields:
-            What was added so far.
+            What was added so far; the prompt of its trace ends with the kept tokens.
 
         Raises:
-            UserError: the text is empty.
+            UserError: the text is empty, or too much was asked for.
         """
         text = clean(text)
         if not text.strip():
@@ -242,29 +276,43 @@ class Assistant:
         engine = self.base_engine
         sampling = sampling or self.sampling()
         bos = [] if engine.tokenizer.bos_id is None else [engine.tokenizer.bos_id]
-        room = engine.context_length - sampling.max_tokens - 1
+        room = engine.context_length - sampling.max_tokens - len(kept) - 1
         if room < 8:
             raise UserError(
-                f"an answer of {sampling.max_tokens} tokens leaves no room for the text: "
-                f"ask for less than {engine.context_length - 8}"
+                f"{len(kept) + sampling.max_tokens} tokens leave no room for the text: "
+                f"ask for less than {engine.context_length - len(kept) - 8}"
             )
         # The end of the text alone decides how it goes on; its beginning may not fit.
         ids = engine.tokenizer.encode(text[-MAX_MESSAGE:].rstrip())[-room:]
-        generation = engine.generate([*bos, *ids], sampling)
+        prompt = [*bos, *ids]
+        processors = []
+        if kept and sampling.repetition_penalty != 1:
+            processors = [penalty_from(len(prompt), sampling.repetition_penalty)]
+            sampling = replace(sampling, repetition_penalty=1.0)
+        generation = engine.generate([*prompt, *kept], sampling, logits_processors=processors)
         yield from stream(generation)
 
     def _reply_from_documents(
         self, workspace: str, question: str, query: str, options: AnswerOptions
     ) -> Iterator[Update]:
         room = room_for_passages(self.engine, question, options.strict)
+        if room < 1:
+            raise UserError("the question leaves the model no room for passages: make it shorter")
         hits = self._find(workspace, query, options.passages, room)
         near = max((hit.relevance or 0.0 for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
+        texts = [hit.text for hit in hits]
         question_plan = plan(
-            self.engine, question, [hit.text for hit in hits], options.strict, options.sampling()
+            self.engine,
+            question,
+            texts,
+            options.strict,
+            options.sampling(),
+            embedder=self.embedder,
+            query=query,
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

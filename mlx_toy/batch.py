@@ -14,7 +14,7 @@ from typing import Any
 from mlx_toy.cli import PARTLY
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from mlx_toy.grounding import ABSTAINED, answer_question
+from mlx_toy.grounding import ABSTAINED, answer_question, retriever_for
 from mlx_toy.json_lines import Reader, Record, open_output
 from mlx_toy.messages import checked
 from mlx_toy.output import note, show_json
@@ -55,11 +55,14 @@ def answer(options: Namespace, settings: Settings) -> int:
         Engine.load(settings.model) as engine,
     ):
         progress = Progress("answer", records.total)
+        embedder = retriever_for(engine)
         for record in records:
             question, passages = record.value
             try:
                 has_text = any(passage.strip() for passage in passages)
-                found = answer_question(engine, question, passages) if has_text else ABSTAINED
+                found = ABSTAINED
+                if has_text:
+                    found = answer_question(engine, question, passages, embedder=embedder)
             except UserError as error:
                 records.report(record.number, str(error))
                 continue

@@ -1,6 +1,7 @@
 """The command line: `python -m mlx_toy VERB …`, because people script things.
 
     python -m mlx_toy add report.pdf notes.md
+    python -m mlx_toy add ~/Documents --replace
     python -m mlx_toy ask "When does the ferry run?"
     python -m mlx_toy ask "Who signed it?" --document contract.pdf --json
     python -m mlx_toy score texts.jsonl --out nats.jsonl
@@ -94,13 +95,19 @@ def parser() -> argparse.ArgumentParser:
     for samples in (complete, chat):
         samples.add_argument("--seed", type=int, help="the same seed gives the same text")
 
-    add = verb("add", "verbs:add", "add documents", *STORE, "model", "max_file_mb")
-    formats = "PDF, Word, EPUB, HTML, CSV or text" + STDIN
+    add = verb("add", "document_verbs:add", "add documents", *STORE, "model", "max_file_mb")
+    formats = "PDF, Word, EPUB, HTML, CSV or text, or a folder of such files" + STDIN
     add.add_argument("files", nargs="+", metavar="FILE", help=formats)
-    verb("list", "verbs:list_documents", "list the documents", *STORE)
-    remove = verb("remove", "verbs:remove", "remove documents", *STORE)
+    about = "let a file take the place of documents of the same name"
+    add.add_argument("--replace", action="store_true", help=about)
+    verb("list", "document_verbs:list_documents", "list the documents", *STORE)
+    remove = verb("remove", "document_verbs:remove", "remove documents", *STORE)
     remove.add_argument("documents", nargs="*", metavar="DOCUMENT", help="its id or its name")
     remove.add_argument("--all", action="store_true", help="remove every document")
+    about = "embed the library anew, after a change of the embedder or of mlx-toy"
+    verb("reembed", "document_verbs:reembed", about, *STORE)
+    about = "repair a damaged library from the files that were kept in it"
+    verb("rebuild", "document_verbs:rebuild", about, *STORE, "model", "max_file_mb")
     search = verb("search", "verbs:search", "find passages of the documents", *STORE, "reranker")
     search.add_argument("query", metavar="QUERY", help="a question or some words" + STDIN)
     search.add_argument("--count", type=_count, default=5, help="passages, at most (default: 5)")
@@ -114,6 +121,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="answer from these files alone, and leave the library aside",
     )
+    about = "offer the model and the library to any client of OpenAI's chat protocol"
+    verb("serve", "serve:run", about, "model", *STORE, *RETRIEVAL, *SAMPLING, "host", "port")
     verb("doctor", "verbs:doctor", "say what this machine computes with and what is wrong")
 
     about = 'for each {"text"} write {"nats", "tokens", "bytes"}: how surprised the base model is'

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlx_toy.errors import UserError
-from mlx_toy.evidence import Sentence, missing
+from mlx_toy.evidence import Sentence, has_kind, missing
 
 CALIBRATION_FILE = "calibration.json"
 FORMAT = 1
@@ -36,7 +36,9 @@ class Signals:
         missing_names: names and numbers of the question that no passage has.
         missing_here: share of the question's telling words that the best sentence lacks.
         sentences: natural logarithm of their number.
-        relevance: of the best passage, as retrieval sees it; None if it was not asked.
+        kind: 1 if the question asks for a number or a name and the best sentence has one, else 0.
+        nearness: cosine of the question and the best sentence, by the retriever that the
+            calibration names; None with another.
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.
         own: the same among all tokens.
         refusal: log-probability of the answer's first token less that of the refusal's.
@@ -48,7 +50,8 @@ class Signals:
     missing_names: float
     missing_here: float
     sentences: float
-    relevance: float | None = None
+    kind: float
+    nearness: float | None = None
     chosen: float | None = None
     own: float | None = None
     refusal: float | None = None
@@ -61,7 +64,7 @@ def evidence_signals(
     question: str,
     passages: Sequence[str],
     ranked: Sequence[Sentence],
-    relevance: float | None = None,
+    nearness: float | None = None,
 ) -> Signals:
     """What is known before a model is asked.
 
@@ -69,7 +72,7 @@ def evidence_signals(
         question: as the user wrote it.
         passages: at least one.
         ranked: their sentences, best first.
-        relevance: of the best passage, as retrieval sees it.
+        nearness: as in `Signals`.
     """
     best, second = (*[sentence.score for sentence in ranked[:2]], 0.0, 0.0)[:2]
     everywhere = missing(question, "\n".join(passages))
@@ -81,7 +84,8 @@ def evidence_signals(
         missing_names=float(min(everywhere.names, MOST_NAMES)),
         missing_here=here.share,
         sentences=math.log(max(1, len(ranked))),
-        relevance=relevance,
+        kind=float(bool(ranked) and has_kind(question, ranked[0].text)),
+        nearness=nearness,
     )
 
 
@@ -145,10 +149,12 @@ class Calibration:
     Attributes:
         answerable: whether the passages answer the question.
         correct: whether the model's own words are the answer, if they do.
+        embedder: fingerprint of the retriever whose nearness counts; "" if none does.
     """
 
     answerable: tuple[Logistic, ...]
     correct: tuple[Logistic, ...] = ()
+    embedder: str = ""
 
 
 def decide(calibration: Calibration | None, signals: Signals) -> tuple[Decision, float | None]:
@@ -186,6 +192,7 @@ def load_calibration(directory: Path) -> Calibration | None:
         return Calibration(
             answerable=tuple(_logistic(one) for one in content["answerable"]),
             correct=tuple(_logistic(one) for one in content["correct"]),
+            embedder=str(content["embedder"]),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"

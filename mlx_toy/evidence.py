@@ -110,7 +110,7 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
         present = set(bag)
         overlap = sum(value for word, value in weight.items() if word in present)
         overlap += _PAIR_BONUS * mean * len(pairs & set(pairwise(bag)))
-        if overlap and _has_form(question, text, set(asked)):
+        if overlap and has_kind(question, text):
             overlap += _FORM_BONUS * mean
         ranked.append(Sentence(index, start, end, text, overlap))
     return sorted(ranked, key=lambda sentence: -sentence.score)
@@ -191,7 +191,7 @@ def missing(question: str, text: str) -> Missing:
     return Missing(share, len(names - present))
 
 
-def _has_form(question: str, sentence: str, asked: set[str]) -> bool:
+def has_kind(question: str, sentence: str) -> bool:
     """Whether a sentence holds the kind of thing that is asked for, beside the question's words."""
     if _ASKS_NUMBER.search(question):
         pattern = _NUMBER
@@ -199,4 +199,5 @@ def _has_form(question: str, sentence: str, asked: set[str]) -> bool:
         pattern = _NAME
     else:
         return False
+    asked = set(words(question))
     return any(_stem(match.group().lower()) not in asked for match in pattern.finditer(sentence))

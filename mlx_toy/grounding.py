@@ -8,6 +8,7 @@ answer (`confidence.py`), say which passages and sentences it comes from, and ch
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from mlx_toy.answers import (
     ABSTAINED,
@@ -22,6 +23,7 @@ from mlx_toy.answers import (
 )
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
+from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, answer_places, rank_sentences
 from mlx_toy.regions import Region, collapse
@@ -35,6 +37,7 @@ __all__ = [
     "answer_question",
     "conclude",
     "plan",
+    "retriever_for",
     "sentence_at",
     "start_answer",
     "verify",
@@ -85,7 +88,9 @@ def plan(
     passages: Sequence[str],
     strict: bool = True,
     sampling: Sampling | None = None,
-    relevance: float | None = None,
+    embedder: Embedder | None = None,
+    least_evidence: float | None = None,
+    query: str = "",
 ) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
@@ -95,21 +100,30 @@ def plan(
         passages: at least one, the most relevant first.
         strict: whether the answer may only consist of spans of the passages.
         sampling: of a free answer; the likeliest tokens if None, as always for a strict one.
-        relevance: of the best passage, as retrieval sees it; None if it was not asked.
+        embedder: the retriever, for how near a sentence is; None does without.
+        least_evidence: score of a sentence under which our own model is not let answer; None for
+            the calibration's rule, or `MIN_EVIDENCE` without one.
+        query: the question with what the conversation adds to it; sentences are ranked by it where
+            the question's own words point at none ("And when did it end?").
 
     Raises:
         UserError: the question alone is too long for the model.
     """
-    ranked = rank_sentences(question, passages)
+    asked, ranked = question, rank_sentences(question, passages)
+    if query and not any(sentence.score >= MIN_EVIDENCE for sentence in ranked):
+        asked, ranked = query, rank_sentences(query, passages)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, ranked, strict, most)
-    signals = evidence_signals(question, passages, ranked, relevance)
+    near = _nearness(engine, asked, ranked, embedder)
+    signals = evidence_signals(asked, passages, ranked, near)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:
         return ready
-    grammar = _grammar(engine, question, passages, ranked)
+    if least_evidence is None:
+        least_evidence = MIN_EVIDENCE if engine.calibration is None else 0.0
+    grammar = _grammar(engine, asked, passages, ranked, least_evidence)
     refusal_id = engine.tokenizer.encode(NOT_IN_PASSAGES)[0]
     processor = SpanProcessor(grammar, len(prompt), refusal_id)
     return replace(
@@ -139,8 +153,38 @@ def _refused(engine: Engine, signals: Signals) -> Answer | None:
     return replace(ABSTAINED, confidence=confidence) if decision == "refuse" else None
 
 
+def _nearness(
+    engine: Engine, question: str, ranked: Sequence[Sentence], embedder: Embedder | None
+) -> float | None:
+    """Cosine of the question and the best sentence, if it is the one that was calibrated."""
+    wanted = engine.calibration and engine.calibration.embedder
+    if embedder is None or embedder.fingerprint != wanted or not ranked:
+        return None
+    return nearness(embedder, question, ranked[0].text)
+
+
+def retriever_for(engine: Engine) -> Embedder | None:
+    """The bundled retriever, where the model's calibration wants to know how near a sentence is."""
+    wanted = engine.calibration is not None and engine.calibration.embedder
+    return _bundled_retriever() if wanted else None
+
+
+@cache
+def _bundled_retriever() -> Embedder:
+    return load_embedder("")
+
+
+def nearness(embedder: Embedder, question: str, sentence: str) -> float:
+    """Cosine of the vectors of a question and of a sentence."""
+    return float(embedder.embed_queries([question])[0] @ embedder.embed_passages([sentence])[0])
+
+
 def _grammar(
-    engine: Engine, question: str, passages: Sequence[str], ranked: Sequence[Sentence]
+    engine: Engine,
+    question: str,
+    passages: Sequence[str],
+    ranked: Sequence[Sentence],
+    least_evidence: float,
 ) -> SpanGrammar:
     if not engine.is_ours:
         regions = [_region(sentence, passages) for sentence in ranked[:CHOICE]]
@@ -148,7 +192,7 @@ def _grammar(
     regions = [
         replace(region, places=answer_places(question, region.text))
         for sentence in ranked[:FOCUS]
-        if sentence.score >= MIN_EVIDENCE
+        if sentence.score >= least_evidence
         for region in [_region(sentence, passages)]
     ]
     # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
@@ -235,10 +279,7 @@ def _strict_answer(
     """The spans of an answer, or the sentence around them, or the refusal."""
     tokens = [chunk.token for chunk in chunks]
     reading = processor.grammar.read(tokens)
-    signals = question_plan.signals
-    if engine.is_ours:
-        chosen = [chunk.logprob for chunk in chunks]
-        signals = with_model(signals, chosen, processor.logprobs, processor.refusal_logprob)
+    signals = signals_of(engine, question_plan, chunks)
     decision, confidence = decide(engine.calibration, signals)
     passages = question_plan.passages
     quotes = [quote_at(passages, span.number, span.start, span.end) for span in reading.spans]
@@ -251,6 +292,16 @@ def _strict_answer(
     else:  # the room for an answer ended before it did
         text = "; ".join(f"{as_quoted(quote.text)} [{quote.number}]" for quote in quotes)
     return make_answer(text, quotes, confidence=confidence)
+
+
+def signals_of(engine: Engine, question_plan: Plan, chunks: Sequence[Chunk]) -> Signals:
+    """What speaks for a finished strict answer; of a model that is not ours, the evidence alone."""
+    processor = question_plan.processor
+    if not engine.is_ours or processor is None:
+        return question_plan.signals
+    chosen = [chunk.logprob for chunk in chunks]
+    refusal = processor.refusal_logprob
+    return with_model(question_plan.signals, chosen, processor.logprobs, refusal)
 
 
 def _free_answer(text: str, question_plan: Plan) -> Answer:
@@ -273,17 +324,17 @@ def answer_question(
     passages: Sequence[str],
     strict: bool = True,
     sampling: Sampling | None = None,
-    relevance: float | None = None,
+    embedder: Embedder | None = None,
 ) -> Answer:
     """Answer a question from given passages and wait for the end of the answer.
 
     Args:
-        engine, question, passages, strict, sampling, relevance: as in `plan`.
+        engine, question, passages, strict, sampling, embedder: as in `plan`.
 
     Raises:
         UserError: the question is too long for the model.
     """
-    question_plan = plan(engine, question, passages, strict, sampling, relevance)
+    question_plan = plan(engine, question, passages, strict, sampling, embedder)
     if question_plan.refused is not None:
         return question_plan.refused
     return conclude(engine, question_plan, list(start_answer(engine, question_plan)))

@@ -16,7 +16,7 @@ from mlx_toy.documents import Document, Limits, SourceFile, parse, read_text
 from mlx_toy.embedder import Embedder
 from mlx_toy.errors import UserError
 from mlx_toy.library import Library, Original
-from mlx_toy.passages import Passage, split_passages
+from mlx_toy.passages import split_passages
 from mlx_toy.quota import Quota
 from mlx_toy.rows import StoredDocument
 
@@ -109,7 +109,8 @@ class Ingest:
             return self._already(workspace, before, original)
         passages = split_passages(document, self.count_tokens)
         self._check_quota(workspace, document, len(passages), len(original.data), replace_old)
-        vectors = self._embed([embedded_text(passage) for passage in passages])
+        texts = [embedded_text(passage.heading, passage.text) for passage in passages]
+        vectors = embed_sorted(self.embedder, texts, partial(self._tell, "embedding"))
         self._tell("storing", 0, 1)
         stored = self.library.add(
             workspace, document, passages, vectors, original=original, replace_old=replace_old
@@ -141,17 +142,6 @@ class Ingest:
         stored = self.library.documents(workspace)
         return any(other.name == name and other.id != document_id for other in stored)
 
-    def _embed(self, texts: list[str]) -> np.ndarray:
-        """Unit vectors [N, D], made in batches of like length, since a batch is padded."""
-        vectors = np.zeros((len(texts), self.embedder.dimensions), np.float32)
-        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-        for start in range(0, len(order), BATCH):
-            self._tell("embedding", start, len(texts))
-            chosen = order[start : start + BATCH]
-            vectors[chosen] = self.embedder.embed_passages([texts[number] for number in chosen])
-        self._tell("embedding", len(texts), len(texts))
-        return vectors
-
     def _tell(self, stage: Stage, done: int, total: int) -> None:
         self._poll()
         if self.progress:
@@ -162,6 +152,26 @@ class Ingest:
             raise IngestCancelled("Stopped: the document was not added.")
 
 
-def embedded_text(passage: Passage) -> str:
+def embedded_text(heading: str, text: str) -> str:
     """What is embedded of a passage: its text below its headings."""
-    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text
+    return f"{heading}\n{text}" if heading else text
+
+
+def embed_sorted(
+    embedder: Embedder, texts: list[str], tell: Callable[[int, int], None]
+) -> np.ndarray:
+    """Unit vectors [N, D], made in batches of like length, since a batch is padded.
+
+    Args:
+        embedder: makes them.
+        texts: N passages.
+        tell: called with (passages done, N) before each batch and at the end; it may raise.
+    """
+    vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    for start in range(0, len(order), BATCH):
+        tell(start, len(texts))
+        chosen = order[start : start + BATCH]
+        vectors[chosen] = embedder.embed_passages([texts[number] for number in chosen])
+    tell(len(texts), len(texts))
+    return vectors

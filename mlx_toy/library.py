@@ -15,6 +15,7 @@ import numpy as np
 
 from mlx_toy.documents import Document
 from mlx_toy.fusion import Fusion
+from mlx_toy.indexes import VECTOR_INDEX_ROWS
 from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
 from mlx_toy.originals import Original, Originals
 from mlx_toy.passages import Passage
@@ -51,6 +52,8 @@ class Library:
         rerank: a question and its hits -> the same hits in a better order; None keeps the fused.
         purge_interval_s: least time between two removals of deleted text from the disk; what is
             left over is removed by `close`.
+        vector_index_rows: from so many passages on a workspace gets an index of its vectors; below
+            it every passage is compared.
 
     Raises:
         LibraryError: if it cannot be opened.
@@ -65,10 +68,13 @@ class Library:
         fusion: Fusion | None = None,
         rerank: Callable[[str, list[Hit]], list[Hit]] | None = None,
         purge_interval_s: float = PURGE_INTERVAL_S,
+        vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
         self.dimensions = dimensions
         self._fusion, self._rerank = fusion or Fusion(), rerank
-        self._tables = Tables(uri, fingerprint, dimensions, COLUMNS, purge_interval_s)
+        self._tables = Tables(
+            uri, fingerprint, dimensions, COLUMNS, purge_interval_s, vector_index_rows
+        )
         self.uri = self._tables.uri
         self._originals = Originals(self.uri)
         for workspace in self._tables.names()[:1]:  # all were written by one embedder: tell it now
@@ -81,7 +87,7 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Merge files and remove deleted text from the disk."""
+        """Merge files and remove deleted text from the disk; wait for an index that is built."""
         self._tables.close()
 
     def workspaces(self) -> list[str]:
@@ -227,7 +233,6 @@ class Library:
         query = query.encode("utf-8", "ignore").decode()
         if len(query) > MAX_QUERY:
             query = f"{query[: MAX_QUERY // 2]} {query[-MAX_QUERY // 2 :]}"
-
         if k < 1:
             return []
         count = max(k, CANDIDATES)
@@ -235,8 +240,7 @@ class Library:
         def find(table: Any) -> list[Hit]:
             return find_hits(table, query, vector, count, self._fusion)
 
-        none: list[Hit] = []
-        hits = self._tables.read(workspace, find, none)
+        hits: list[Hit] = self._tables.read(workspace, find, [])
         if self._rerank and hits:
             hits = self._rerank(query, hits)
         return hits[:k]

@@ -25,6 +25,14 @@ class OtherEmbedderError(LibraryError):
     """The library was written with another embedder."""
 
 
+class OtherFormatError(LibraryError):
+    """The library was written by another version of this program, or by another program."""
+
+
+class OldFormatError(OtherFormatError):
+    """The library was written by an earlier version of this program."""
+
+
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
     """Turn whatever LanceDB raises about the library at `uri` into a LibraryError."""
@@ -43,5 +51,5 @@ def explained(uri: str) -> Iterator[None]:
         elif _BAD_ADDRESS.search(message):
             advice = "pass a folder or an address such as s3://bucket/folder as --library"
         else:
-            advice = "it may be damaged: move it away, or pass another --library"
+            advice = "it may be damaged: `python -m mlx_toy rebuild` saves what can be saved"
         raise LibraryError(f"The library at {uri} cannot be used ({detail}); {advice}.") from error

@@ -25,6 +25,11 @@ def show(text: str, end: str = "\n") -> None:
     print(text.translate(_CONTROL), end=end, flush=True)
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things: "1 page", "2 pages"."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def show_json(value: Any, file: TextIO | None = None) -> None:
     """A result for programs, on one line."""
     file = file or sys.stdout

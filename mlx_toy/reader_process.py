@@ -33,7 +33,8 @@ class Limits:
         max_pages: pages of a PDF.
         max_characters: characters of its text; five million are about ten thick books.
         max_unpacked_bytes: what the parts of an archive that are read may unpack to.
-        timeout_s: seconds of wall-clock time that parsing it may take.
+        timeout_s: seconds of wall-clock time that a page may take, or a file without pages.
+        total_s: seconds that all of it may take: a thousand pages on a busy laptop take minutes.
         memory_bytes: address space of the process that parses it, where the system enforces it.
     """
 
@@ -42,6 +43,7 @@ class Limits:
     max_characters: int = 5_000_000
     max_unpacked_bytes: int = 100 * 2**20
     timeout_s: float = 60.0
+    total_s: float = 900.0
     memory_bytes: int = 2**30
 
 
@@ -78,13 +80,13 @@ def run_reader(
         env=environment,
     )
     assert worker.stdin and worker.stdout
-    end = time.monotonic() + limits.timeout_s
+    end = time.monotonic() + limits.total_s
     lines: queue.Queue[bytes] = queue.Queue(MAX_WAITING)
     threading.Thread(target=_feed, args=(worker.stdin, data), daemon=True).start()
     reader = threading.Thread(target=_collect, args=(worker.stdout, lines), daemon=True)
     reader.start()
     try:
-        while line := _next(lines, end, poll):
+        while line := _next(lines, end, limits.timeout_s, poll):
             record = json.loads(line)
             if "error" in record:
                 raise ReaderError(record["error"], record.get("value"))
@@ -103,15 +105,19 @@ def run_reader(
     raise ReaderError("crashed")
 
 
-def _next(lines: "queue.Queue[bytes]", end: float, poll: Callable[[], None] | None) -> bytes:
+def _next(
+    lines: "queue.Queue[bytes]", end: float, timeout_s: float, poll: Callable[[], None] | None
+) -> bytes:
     """The next line, b"" at the end; meanwhile, look at the clock and at whether to go on."""
+    began = time.monotonic()
     while True:
         if poll:
             poll()
-        if time.monotonic() > end:
-            raise ReaderError("late")
         with suppress(queue.Empty):
             return lines.get(timeout=POLL_S)
+        now = time.monotonic()
+        if now > end or now > began + timeout_s:
+            raise ReaderError("late")
 
 
 def _collect(pipe: IO[bytes], lines: "queue.Queue[bytes]") -> None:

@@ -24,7 +24,7 @@ SENTENCES = {
     "empty": "has no text; if it holds pictures of text, run it through text recognition (OCR).",
     "encrypted": "is protected by a password; save a copy without one and add that.",
     "install": "cannot be read because {value} is missing; pip install -r requirements.txt.",
-    "late": "took longer than {timeout_s:g} s to read; split it or save it as text.",
+    "late": "takes too long to read; split it or save it as text.",
     "memory": "needs too much memory to read; split it or save it as plain text.",
     "pages": "has {value:,} pages, more than the {max_pages:,} allowed; split it.",
     "rights": "is locked against copying; use a copy without that protection.",
@@ -51,6 +51,5 @@ def refusal(code: str, name: str, kind: str, limits: Limits, value: Any = None) 
         value=value,
         max_characters=limits.max_characters,
         max_pages=limits.max_pages,
-        timeout_s=limits.timeout_s,
     )
     return DocumentError(f"{name} {sentence}")

@@ -98,8 +98,10 @@ class Reranker:
         """Begin with no tokens; memory is bounded by doing so now and then."""
         self._lexicon = Lexicon()
         self._read: dict[str, np.ndarray] = {}
-        table, *gains = (self.arrays[k] for k in ("table", "query_gain", "passage_gain"))
-        self._vectors = WordVectors(self._features, table, (gains[0], gains[1]), self._lexicon)
+        table, query_gain, passage_gain = (
+            self.arrays[name] for name in ("table", "query_gain", "passage_gain")
+        )
+        self._vectors = WordVectors(self._features, table, query_gain, passage_gain, self._lexicon)
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
         """The hits in a better order, with `score` and `relevance`.

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlx_toy.documents import Document
 from mlx_toy.passages import Passage
-from mlx_toy.tables import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
 
 # Every passage carries its document's facts, so that adding a document is one transaction.
 COLUMNS = {
@@ -146,9 +146,16 @@ def make_rows(
         for number, passage in enumerate(passages)
     ]
     column = schema.get_field_index(VECTOR_COLUMN)
-    table = pa.Table.from_pylist(rows, schema=schema.remove(column))
+    return with_vectors(pa.Table.from_pylist(rows, schema=schema.remove(column)), vectors, schema)
+
+
+def with_vectors(rows: Any, vectors: np.ndarray, schema: Any) -> Any:
+    """An Arrow table of `schema`: rows without vectors, and the vectors [N, D]."""
+    import pyarrow as pa
+
+    column = schema.get_field_index(VECTOR_COLUMN)
     flat = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
-    return table.add_column(column, schema.field(column), flat)
+    return rows.add_column(column, schema.field(column), flat).cast(schema)
 
 
 def stored_documents(table: Any, condition: str = "") -> list[StoredDocument]:
@@ -176,6 +183,28 @@ def joined_text(table: Any, document_id: str) -> str:
     found = table.search().where(is_document(document_id)).select(columns).limit(None).to_list()
     found.sort(key=lambda row: row["passage"])
     return "".join(row["before"] + row["text"] for row in found)
+
+
+def all_rows(table: Any) -> Any:
+    """All rows of a table of any format as an Arrow table: its columns and ours, but no vectors.
+
+    In format 1 what stands between two passages was not kept; blanks keep the offsets true.
+    """
+    import pyarrow as pa
+
+    has = set(table.schema.names)
+    columns = [name for name in (*COLUMNS, SEARCH_COLUMN) if name in has]
+    rows = table.search().select(columns).limit(None).to_list()
+    if not has.issuperset(COLUMNS):
+        rows.sort(key=lambda row: (row["document_id"], row["passage"]))
+        end, last = 0, None
+        for row in rows:
+            end = end if row["document_id"] == last else 0
+            added = {"bytes": 0, "kind": "", "notes": "", "file": "", "before": ""}
+            row |= {**added, "before": " " * (row["start"] - end)}
+            end, last = row["end"], row["document_id"]
+    kinds = list(COLUMNS.items())
+    return pa.Table.from_pylist(rows, pa.schema([*kinds, (SEARCH_COLUMN, "string")]))
 
 
 def is_id(document_id: str) -> bool:

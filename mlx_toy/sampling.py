@@ -101,3 +101,16 @@ def make_processors(
         return processors
     penalize = make_repetition_penalty(sampling.repetition_penalty, REPETITION_WINDOW)
     return [lambda tokens, logits: penalize(tokens[1:], logits), *processors]
+
+
+def penalty_from(start: int, penalty: float) -> LogitsProcessor:
+    """The repetition penalty for an answer that is gone on with: its first tokens count, too.
+
+    Args:
+        start: place in all tokens at which the answer begins.
+        penalty: as in `Sampling`, whose own must then be 1.
+    """
+    from mlx_lm.sample_utils import make_repetition_penalty
+
+    penalize = make_repetition_penalty(penalty, REPETITION_WINDOW)
+    return lambda tokens, logits: penalize(tokens[start:], logits)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.rows import HIT_COLUMNS, Hit
-from mlx_toy.tables import SEARCH_COLUMN, VECTOR_COLUMN
+from mlx_toy.table_schema import SEARCH_COLUMN, VECTOR_COLUMN
 
 
 def find_hits(table: Any, query: str, vector: np.ndarray, count: int, fusion: Fusion) -> list[Hit]:

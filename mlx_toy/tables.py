@@ -9,18 +9,23 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mlx_toy.errors import UserError
-from mlx_toy.library_errors import LibraryError, OtherEmbedderError, explained
+from mlx_toy.indexes import (
+    VECTOR_INDEX_ROWS,
+    VectorIndexer,
+    drop_vector_index,
+    has_index,
+    index_words,
+)
+from mlx_toy.library_errors import LibraryError, OtherEmbedderError, OtherFormatError, explained
+from mlx_toy.table_schema import SEARCH_COLUMN, check_schema, make_schema
 
-FORMAT = "2"  # of the tables; raised when their columns change
-FINGERPRINT_KEY, FORMAT_KEY = b"mlx_toy.embedder", b"mlx_toy.format"
-VECTOR_COLUMN, SEARCH_COLUMN = "vector", "search_text"
 WRITES_BEFORE_MERGE = 16  # each write adds a file, and rows that are not in the index yet
 PURGE_INTERVAL_S = 60.0  # rewriting a large table for every document removed would be slow
 OLD_VERSIONS = timedelta(milliseconds=1)  # age at which a replaced version of a table goes
@@ -38,6 +43,7 @@ class Tables:
         dimensions: length of a vector.
         columns: the other columns, name -> pyarrow type, the key first.
         purge_interval_s: least time between two purges of one table.
+        vector_index_rows: from so many rows on a table gets an index of its vectors.
     """
 
     def __init__(
@@ -46,24 +52,14 @@ class Tables:
         fingerprint: str,
         dimensions: int,
         columns: dict[str, str],
-        purge_interval_s: float,
+        purge_interval_s: float = PURGE_INTERVAL_S,
+        vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
         os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
-        import pyarrow as pa
 
         self.uri = str(uri) if "://" in str(uri) else str(Path(uri).expanduser())
-        key, *others = columns.items()
-        primary = {"lance-schema:unenforced-primary-key": "true"}
-        self.schema = pa.schema(
-            [
-                pa.field(key[0], key[1], nullable=False, metadata=primary),
-                *(pa.field(name, kind) for name, kind in others),
-                pa.field(SEARCH_COLUMN, "string"),
-                pa.field(VECTOR_COLUMN, pa.list_(pa.float32(), dimensions)),
-            ],
-            metadata={FINGERPRINT_KEY: fingerprint.encode(), FORMAT_KEY: FORMAT.encode()},
-        )
+        self.schema = make_schema(columns, fingerprint, dimensions)
         self._purge_interval_s = purge_interval_s
         self._lock = threading.RLock()
         self._open: dict[str, Any] = {}
@@ -73,6 +69,7 @@ class Tables:
         with explained(self.uri):
             # Every read looks for the newest version: the command line may write beside the app.
             self._db: Any = lancedb.connect(self.uri, read_consistency_interval=timedelta(0))
+        self._indexer = VectorIndexer(self._db.open_table, vector_index_rows, self.uri)
 
     def names(self) -> list[str]:
         """The workspaces that have a table."""
@@ -108,16 +105,63 @@ class Tables:
             if deletes(result):
                 self._holding_deleted.add(workspace)
             self._maintain(workspace)
+            self._indexer.consider(workspace, self._open[workspace])
             return result
 
+    def inspect(self, workspace: str, action: Callable[[Any], _T]) -> _T:
+        """What `action` returns for a table that there is, whatever wrote it."""
+        check_name(workspace)
+        with self._lock, explained(self.uri):
+            return action(self._db.open_table(workspace))
+
     def check_workspace(self, workspace: str) -> None:
-        """Raise if another embedder wrote a workspace; other damage concerns its own users only."""
+        """Raise if another embedder or version wrote it; damage concerns its own users only."""
         try:
             self.read(workspace, lambda table: None, None)
-        except OtherEmbedderError:
+        except (OtherEmbedderError, OtherFormatError):
             raise
         except LibraryError:
             return
+
+    def rewrite(self, workspace: str, rows: Callable[[Any], Iterator[Any]]) -> None:
+        """Put other rows in the place of all, in one transaction: the new ones or the old.
+
+        Args:
+            workspace: whose table, whatever format and embedder it has.
+            rows: the table as it is -> batches of the rows that it is to have, in our schema.
+
+        Raises:
+            LibraryError: another process changed it meanwhile, or it cannot be read or written.
+        """
+        import pyarrow as pa
+
+        check_name(workspace)
+        failures: list[BaseException] = []
+
+        def batches(table: Any, version: int) -> Iterator[Any]:
+            try:
+                yield from rows(table)
+                if self._db.open_table(workspace).version != version:
+                    raise LibraryError(
+                        f"The library at {self.uri} was changed by another program meanwhile; "
+                        "close the other and try again."
+                    )
+            except BaseException as error:  # comes back as one of LanceDB's, without its kind
+                failures.append(error)
+                raise
+
+        with self._lock, explained(self.uri):
+            table = self._db.open_table(workspace)
+            reader = pa.RecordBatchReader.from_batches(self.schema, batches(table, table.version))
+            try:
+                table = self._db.create_table(workspace, reader, self.schema, mode="overwrite")
+            except BaseException:
+                if failures:
+                    raise failures[0] from None
+                raise
+            index_words(table)
+            self._open[workspace], self._writes[workspace] = table, 1
+            self._maintain(workspace, closing=True)
 
     def drop(self, workspace: str) -> None:
         """Delete a workspace's table and its files; one that is not there is no error."""
@@ -129,7 +173,8 @@ class Tables:
             self._db.drop_table(workspace, ignore_missing=True)
 
     def close(self) -> None:
-        """Merge files and remove deleted text from the disk."""
+        """Merge files and remove deleted text from the disk; wait for an index that is built."""
+        self._indexer.wait()
         with self._lock:
             for workspace in list(self._writes):
                 self._maintain(workspace, closing=True)
@@ -166,7 +211,10 @@ class Tables:
     def _table(self, workspace: str, create: bool) -> Any:
         """The open table of a workspace, checked; None if there is none and none is made."""
         if workspace in self._open:
-            return self._open[workspace]
+            table = self._open[workspace]
+            # Another process may have embedded it anew since it was opened.
+            check_schema(table.schema, self.schema, self.uri)
+            return table
         try:
             table = self._db.open_table(workspace)
         except Exception as error:
@@ -175,34 +223,11 @@ class Tables:
             if not create:
                 return None
             table = self._db.create_table(workspace, schema=self.schema, exist_ok=True)
-        self._check(table.schema)
-        if create and not table.list_indices():
-            self._index(table)
+        check_schema(table.schema, self.schema, self.uri)
+        if create and not has_index(table, SEARCH_COLUMN):
+            index_words(table)
         self._open[workspace] = table
         return table
-
-    def _check(self, found: Any) -> None:
-        """Raise if a table's schema shows that something else wrote it."""
-        metadata = found.metadata or {}
-        other = f"remove {self.uri} to start anew, or pass another --library"
-        if metadata.get(FORMAT_KEY) != FORMAT.encode():
-            raise LibraryError(f"The library at {self.uri} has another format; {other}.")
-        theirs, ours = metadata.get(FINGERPRINT_KEY), self.schema.metadata[FINGERPRINT_KEY]
-        if (
-            theirs != ours
-            or found.field(VECTOR_COLUMN).type != self.schema.field(VECTOR_COLUMN).type
-        ):
-            raise OtherEmbedderError(
-                f"The library at {self.uri} was written with another embedder; pass the same "
-                f"--embedder as then, or {other}."
-            )
-
-    def _index(self, table: Any) -> None:
-        """Make the full-text index, or make it anew."""
-        from lancedb.index import FTS
-
-        config = FTS(base_tokenizer="icu/split", with_position=True)
-        table.create_index(SEARCH_COLUMN, config=config, replace=True)
 
     def _maintain(self, workspace: str, closing: bool = False) -> None:
         """Merge small files now and then, and purge deleted text; a failure is tried again later.
@@ -222,7 +247,8 @@ class Tables:
         with suppress(LibraryError), explained(self.uri):
             if purge:
                 table.update(values_sql={"document_id": "document_id"})
-                self._index(table)
+                index_words(table)
+                drop_vector_index(table)
                 self._purged_at[workspace] = time.monotonic()
             table.optimize(cleanup_older_than=OLD_VERSIONS)
             self._writes.pop(workspace, None)

@@ -25,7 +25,7 @@ class WordVectors:
     Args:
         features: a word's rows of the table.
         table: of the retriever, on fewer axes [rows, D].
-        gains: of the rows in questions and in passages, each [rows].
+        query_gain, passage_gain: of the rows in questions and in passages [rows].
         lexicon: whose words.
     """
 
@@ -33,11 +33,12 @@ class WordVectors:
         self,
         features: Features,
         table: np.ndarray,
-        gains: tuple[np.ndarray, np.ndarray],
+        query_gain: np.ndarray,
+        passage_gain: np.ndarray,
         lexicon: Lexicon,
     ) -> None:
         self._features, self._lexicon = features, lexicon
-        self._table, self._gains = table, gains
+        self._table, self._gains = table, (query_gain, passage_gain)
         self._vectors = np.zeros((2, 1024, table.shape[1]), np.float32)
         self._known = 0
 

@@ -75,7 +75,8 @@ def app(
         yield App(line.split()[-1], folder / "uploads")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-        assert (folder / "errors.txt").read_text() == ""
+        said = (folder / "errors.txt").read_text()
+        assert said == "", said
     finally:
         process.kill()
         process.stdout.close()
@@ -110,6 +111,7 @@ def ask(page: "Page", text: str, *files: Path) -> None:
     page.locator("#message textarea").fill(text)
     page.locator("#message textarea").press("Enter")
     expect(page.locator("#chat .bot.message")).not_to_have_count(before)
+    page.wait_for_timeout(300)  # the Stop button appears after the first words
     expect(page.locator("#message .stop-button")).to_have_count(0)
 
 

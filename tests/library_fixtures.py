@@ -28,11 +28,12 @@ class LetterEmbedder:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
 
-    def embed_passages(self, texts: list[str]):
+    def embed_passages(self, texts: list[str]) -> np.ndarray:
         self.batches.append(texts)
         return embed(texts)
 
-    embed_queries = embed_passages
+    def embed_queries(self, texts: list[str]) -> np.ndarray:
+        return self.embed_passages(texts)
 
 
 def add(library: Library, workspace: str, name: str, text: str):

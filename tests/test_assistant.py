@@ -239,7 +239,7 @@ def test_a_text_is_continued(assistant: Assistant) -> None:
     assert list(assistant.complete("word " * 50_000, SHORT.sampling()))[
         -1
     ].done  # its end is what counts
-    with pytest.raises(UserError, match="leaves no room"):
+    with pytest.raises(UserError, match="leave no room"):
         next(assistant.complete("Once", Sampling(max_tokens=2000)))
 
 

@@ -1,5 +1,6 @@
 """Files that are locked, broken, hostile or not what they say: each is refused in one sentence."""
 
+import os
 import struct
 import time
 import zipfile
@@ -11,7 +12,14 @@ from archive_fixtures import make_book, make_word, make_zip, paragraph
 from documents_fixtures import make_looping_pdf, make_pdf
 
 from mlx_toy.documents import DocumentError, Limits, read_document
+from mlx_toy.passages import split_passages
 
+SCRIPTS = {
+    "right to left": "המגדלור נבנה בשנת 1874. שומרו היה לבד.",
+    "Chinese": "灯塔建于1874年。守塔人独自住在那里。",
+    "Japanese": "灯台は1874年に建てられました。番人はひとりで住んでいました。",
+    "Thai": "ประภาคารสร้างขึ้นในปี 1874 ผู้ดูแลอาศัยอยู่ที่นั่นคนเดียว",
+}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 ENTITIES = (
     '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><x>&b;</x>'
@@ -127,7 +135,7 @@ def test_too_much_text_and_too_long_a_reading_are_refused(tmp_path):
     table = write(tmp_path / "a.csv", b"a long name,b\n" + b"1,2\n" * 500)
     assert "5,000 characters" in refusal(table, limits=Limits(max_characters=5000))
     long = make_looping_pdf(tmp_path / "a.pdf")
-    assert "longer than 1 s" in refusal(long, limits=Limits(timeout_s=1))
+    assert "too long to read" in refusal(long, limits=Limits(timeout_s=1))
 
 
 @pytest.mark.parametrize("markup", ["<div>", "<ul><li>", "<section><b>", "<span>"])
@@ -145,6 +153,53 @@ def test_a_page_of_five_megabytes_in_one_line_is_read(tmp_path):
     document = read_document(path)
     assert document.text.startswith("The whale is blue & large.\n\nThe whale")
     assert time.process_time() - begin < 15
+
+
+def test_a_hundred_megabytes_are_refused_before_they_are_read(tmp_path):
+    path = write(tmp_path / "a.pdf", b"%PDF-1.7")
+    with path.open("ab") as file:
+        file.truncate(100 * 2**20)
+    assert "larger than 20 MB; split it" in refusal(path)
+
+
+def test_five_thousand_pages_are_refused_with_their_number(tmp_path):
+    path = make_pdf(tmp_path / "a.pdf", ["A page."] * 5000)
+    assert "5,000 pages, more than the 3,000 allowed; split it" in refusal(path)
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    assert "not a file" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert "not a file" in refusal(tmp_path / "pipe.txt")
+    assert "not valid" in refusal(Path("a\0b.txt"), name="ab.txt")
+
+
+def test_the_wrong_suffix_is_seen_through_or_told(tmp_path):
+    pdf = make_pdf(tmp_path / "a.pdf", ["Here."]).read_bytes()
+    word = make_word(tmp_path / "a.docx", paragraph("Here.")).read_bytes()
+    for suffix in ("txt", "docx", "html", "csv", "md"):
+        assert read_document(write(tmp_path / f"pdf.{suffix}", pdf)).kind == "pdf"
+    for suffix in ("txt", "epub", "html"):
+        assert read_document(write(tmp_path / f"word.{suffix}", word)).kind == "word"
+    assert "not a PDF but a ZIP archive" in refusal(write(tmp_path / "word.pdf", word))
+    assert "not a PDF but plain text" in refusal(write(tmp_path / "text.pdf", b"Here."))
+
+
+@pytest.mark.parametrize("script", ["right to left", "Chinese", "Japanese", "Thai"])
+@pytest.mark.parametrize("suffix", ["txt", "md", "html", "csv", "docx", "epub"])
+def test_every_script_is_read_from_every_format(tmp_path, script, suffix):
+    text = SCRIPTS[script]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "docx":
+        make_word(path, paragraph(text))
+    elif suffix == "epub":
+        make_book(path, [f"<h1>{text[:4]}</h1><p>{text}</p>"])
+    else:
+        path.write_text(f"<p>{text}" if suffix == "html" else text, encoding="utf-8")
+    document = read_document(path)
+    assert text in document.text
+    for passage in split_passages(document, len, 10):
+        assert document.text[passage.start : passage.end] == passage.text
 
 
 def test_a_file_that_vanishes_is_told(tmp_path, monkeypatch):

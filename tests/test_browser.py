@@ -51,18 +51,6 @@ def test_a_document_answers_shows_its_page_and_is_removed(page: Page, app: App, 
     expect(page.locator("#sources .passage")).to_have_count(0)
 
 
-def test_a_sentence_is_continued(page: Page):
-    page.get_by_role("tab", name="Complete").click()
-    page.get_by_text("The Moon is", exact=True).click()
-    expect(page.locator("#beginning textarea")).to_have_value("The Moon is")
-    page.locator("#continue").click()
-    expect(page.locator("#continuation mark")).not_to_be_empty()
-    expect(page.locator("#continuation-figures")).to_contain_text("tokens")
-    expect(page.locator("#continue")).to_be_visible()
-    expect(page.locator("#continuation")).to_contain_text("The Moon is")
-    shoot(page, "complete")
-
-
 def test_markup_in_a_name_a_document_or_a_message_is_text(page: Page, tmp_path: Path):
     alerts: list[str] = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))

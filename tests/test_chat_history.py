@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings
 from mlx_toy.ui import conversations as module
+from mlx_toy.ui import shelf as shelf_module
 from mlx_toy.ui.conversation import (
     Passage,
     answer_turn,
@@ -25,8 +26,11 @@ from mlx_toy.ui.conversation import (
 from mlx_toy.ui.conversation_store import from_browser, to_browser
 from mlx_toy.ui.conversations import MAX_TITLE, Conversations, new_id
 from mlx_toy.ui.export import as_json, as_markdown, write
+from mlx_toy.ui.shelf import Shelf
 
-ANSWER = answer_turn("At six [1]", "35 tokens/s", passages=(Passage("ab" * 16, 3, 0.5, 4, 7),))
+ANSWER = answer_turn(
+    "At six [1]", "35 tokens/s", passages=(Passage("ab" * 16, 3, 0.5, 40, 90, ((4, 7), (9, 12))),)
+)
 TURNS = [
     note_turn("Attached: a.pdf", role="user"),
     note_turn("a.pdf was added."),
@@ -111,6 +115,7 @@ def test_a_forged_turn_is_left_out(turn: Any):
 
 
 def test_forged_fields_do_no_harm():
+    place = {"document_id": "ab" * 16, "passage": 0, "start": 5, "end": 9}
     forged = {
         "role": "assistant",
         "text": 7,
@@ -119,9 +124,10 @@ def test_forged_fields_do_no_harm():
         "note": 1,
         "passages": [
             {"document_id": "' OR 1=1", "passage": 0},
-            {"document_id": "ab" * 16, "passage": -1},
-            {"document_id": "ab" * 16, "passage": 0, "similarity": "x", "start": 9, "end": 2},
-            *[{"document_id": "ab" * 16, "passage": 1}] * 50,
+            {**place, "passage": -1},
+            {**place, "end": 2},
+            {**place, "similarity": "x", "spans": [[9, 2], [1, 3], 7, ["a", "b"]]},
+            *[place] * 50,
         ],
     }
     value = {"version": 1, "items": [{"id": "../etc/passwd", "turns": [forged]}]}
@@ -129,7 +135,7 @@ def test_forged_fields_do_no_harm():
     value["items"][0]["id"] = "a" * 12
     [item] = from_browser(value).items
     assert item.turns[0].text == "" and item.turns[0].liked is None
-    assert item.turns[0].passages[0] == Passage("ab" * 16, 0, 0.0)
+    assert item.turns[0].passages[0] == Passage("ab" * 16, 0, 0.0, 5, 9, ((1, 3),))
     assert len(item.turns[0].passages) == 10
 
 
@@ -138,7 +144,8 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["version", "items", "open", "id", "turns", "role", "text"]), inner
+            st.sampled_from(["version", "items", "open", "browser", "id", "turns", "role", "text"]),
+            inner,
         )
     ),
 )
@@ -149,6 +156,37 @@ def test_nothing_that_a_browser_sends_is_an_error(value: Any):
     from_browser(value)
     from_browser({"version": 1, "items": value})
     from_browser({"version": 1, "items": [{"id": "a" * 12, "turns": value}]})
+
+
+def test_tabs_of_one_browser_learn_what_the_others_did():
+    shelf = Shelf()
+    start = to_browser(shelf.write(kept("one", "two")))
+    first = shelf.read(start).kept("a" * 12, [user_turn("in the first tab")])
+    shelf.write(first.opened("a" * 12))
+    second = shelf.read(start)  # the second tab still sends what it found when it was opened
+    assert {item.title for item in second.items} == {"one", "two", "in the first tab"}
+    assert second.open == kept_id(second, "two")
+    shelf.write(second.renamed("second").without_open())
+    third = shelf.read(start)
+    assert {item.title for item in third.items} == {"one", "in the first tab"}
+    assert third.current() is None
+    one = shelf.read(start).opened(kept_id(third, "one"))
+    shelf.write(one.renamed("eins"))
+    assert "eins" in [item.title for item in shelf.read(start).items]
+
+
+def test_other_browsers_learn_nothing(monkeypatch: pytest.MonkeyPatch):
+    shelf = Shelf()
+    shelf.write(kept("mine"))
+    assert shelf.read({}) == Conversations()
+    assert shelf.read(to_browser(Conversations(browser="x" * 24))).items == ()
+    monkeypatch.setattr(shelf_module, "MAX_BROWSERS", 2)
+    stores = [to_browser(shelf.write(kept("a"))) for _ in range(5)]
+    assert [item.title for item in shelf.read(stores[0]).items] == ["a"]
+
+
+def kept_id(conversations: Conversations, title: str) -> str:
+    return next(item.id for item in conversations.items if item.title == title)
 
 
 # --- the page and the model -----------------------------------------------------------------------

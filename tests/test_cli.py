@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_fixtures import PAGES, QUESTION, REPOSITORY, Run, is_one_sentence, make_run
-from documents_fixtures import make_pdf, make_scanned_pdf
+from documents_fixtures import make_looping_pdf, make_pdf, make_scanned_pdf
 
-VERBS = ("complete", "chat", "add", "list", "remove", "search", "ask", "doctor", "score", "answer")
+VERBS = ("complete", "chat", "add", "list", "remove", "search", "ask", "serve", "doctor", "score")
+VERBS += ("answer", "reembed", "rebuild")
 
 
 @pytest.fixture
@@ -94,6 +96,43 @@ def test_a_bad_file_does_not_stop_the_others(run: Run, pdf: Path, tmp_path: Path
     assert result.code == 2
     assert [set(item) & {"error", "id"} for item in result.json] == [{"error"}, {"error"}, {"id"}]
     assert [line[:15] for line in result.err.splitlines()] == ["error: scan.pdf", "error: missing."]
+
+
+def test_a_folder_is_added_and_added_again(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    for name in ("a.txt", "deep/a.txt", "deep/b.md", ".git/c.txt", "d.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"These are the words of {name}.")
+    result = run("add", folder)
+    assert result.out.splitlines() == [
+        *("a.txt: added, 1 passage", "deep › a.txt: added, 1 passage"),
+        "deep › b.md: added, 1 passage",
+    ]
+    assert "1 file left out, hidden or of another format" in result.err
+    (folder / "deep/a.txt").write_text("These are other words.")
+    again = run("add", folder, "--replace").out
+    assert [line.split(": ")[1][:7] for line in again.splitlines()] == [
+        *("already", "replace", "already"),
+    ]
+    assert len(run("list", "--json").json) == 3
+    (folder / "a.txt").write_text("The first words are others too.")
+    assert "--replace would have replaced it" in run("add", folder / "a.txt").err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no file to read" in run("add", empty).err
+
+
+def test_a_library_is_embedded_anew_and_repaired(run: Run, pdf: Path, tmp_path: Path) -> None:
+    assert "there are no documents" in run("rebuild").err
+    run("add", pdf)
+    assert run("reembed").out == "nothing to do: all passages are embedded by this embedder\n"
+    assert run("rebuild").out == "the library: is not damaged\n"
+    for file in (tmp_path / "library" / "default.lance" / "data").iterdir():
+        file.write_bytes(b"")
+    result = run("list")
+    assert is_one_sentence(result) and "python -m mlx_toy rebuild" in result.err
+    assert run("rebuild").out == "the library: 1 document read anew\n"
+    assert run("list", "--json").json[0]["name"] == "brenn.pdf"
 
 
 def test_adding_needs_no_weights_of_the_model(
@@ -199,11 +238,37 @@ def test_a_reader_that_leaves_early_is_no_accident(tmp_path: Path, tiny_model_di
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def hear_ctrl_c() -> None:
+    """Listen to Ctrl-C, which a shell's background job is told to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_an_interrupted_add_keeps_what_is_whole_and_goes_on(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    make_pdf(tmp_path / "a.pdf", PAGES)
+    make_looping_pdf(tmp_path / "b.pdf")
+    add = ("add", tmp_path / "a.pdf", tmp_path / "b.pdf", "--library", tmp_path / "library")
+    add = (*add, "--model", tiny_model_dir)
+    with start(*add, preexec_fn=hear_ctrl_c) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline().startswith(b"a.pdf: added")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert b"stopped after 1 file:" in process.stderr.read()
+    assert process.returncode == 130
+    make_pdf(tmp_path / "b.pdf", PAGES[:1])
+    with start(*add) as process:
+        assert process.stdout
+        said = process.stdout.read().splitlines()
+    assert said == [
+        b"a.pdf: already there, 2 pages, 2 passages",
+        b"b.pdf: added, 1 page, 1 passage",
+    ]
+
+
 def test_an_interrupted_conversation_ends_quietly(tiny_model_dir: Path) -> None:
     chat = ("chat", "--plain", "--json", "--max-tokens", 3, "--model", tiny_model_dir)
-
-    def hear_ctrl_c() -> None:  # which a shell's background job is told to ignore
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with start(*chat, stdin=-1, preexec_fn=hear_ctrl_c) as process:
         assert process.stdin and process.stdout and process.stderr

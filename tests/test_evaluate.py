@@ -91,6 +91,17 @@ def test_a_row_is_measured_again_only_for_other_sizes(evaluated, data, tmp_path,
     assert "bits_per_byte.stories_public" in report  # of the row that was not asked for
 
 
+def test_a_set_that_is_missing_costs_its_own_row_alone(evaluated, data, tmp_path, capsys):
+    part = shutil.copytree(data, tmp_path / "data")
+    (part / "eval" / "blimp_public.jsonl.xz").unlink()
+    out = tmp_path / "out"
+    arguments = ["evaluate", "--model", str(evaluated), "--data", str(part), "--out", str(out)]
+    assert main([*arguments, *SMALL, "--only", "grammar", "text"]) == 2
+    assert "not measured: grammar" in capsys.readouterr().err
+    assert "bits_per_byte.stories_public" in json.loads((out / "report.json").read_text())
+    assert "BLiMP" not in (out / "report.md").read_text()
+
+
 def test_a_report_of_other_weights_is_dropped(tmp_path):
     path = tmp_path / "report.json"
     path.write_text(json.dumps({"model": {"sha256": "a"}, "rows": {"text": {"settings": {}}}}))

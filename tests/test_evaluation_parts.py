@@ -5,6 +5,7 @@ import math
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from mlx_toy.errors import UserError
 from mlx_toy.grounding import ABSTAINED, Answer
 from mlx_toy.scoring import with_start
 from train import squad
-from train.evaluation import copying, grammar, ngram, replies, verbatim
+from train.evaluation import copying, grammar, ngram, pictures, replies, verbatim
 from train.evaluation.citations import four_passages
 from train.evaluation.endings import ends_well, goes_in_circles
 from train.evaluation.figure import mean, ratio, share
 from train.evaluation.openings import Reply, openings
-from train.evaluation.questions import question_figures
+from train.evaluation.questions import ask, at_best, calibration_error, question_figures
 from train.evaluation.text import bits_per_byte
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,6 +52,7 @@ def test_standard_errors_are_those_of_the_textbook():
     assert ratio([1, 3], [1, 1], "x", "").value == 2
     assert ratio([1, 3], [1, 1], "x", "").standard_error == pytest.approx(1)
     assert share([], "x", "").value == 0
+    assert share([False] * 500, "x", "").standard_error == pytest.approx(0.2, abs=0.01)
 
 
 def test_texts_scored_together_have_the_nats_of_each_alone(tiny_engine):
@@ -90,6 +92,36 @@ def test_question_figures_count_refusals_and_quotes():
         "answerable_questions": 2,
         "unanswerable_questions": 2,
     }
+
+
+def test_a_question_that_is_too_long_counts_as_not_answered(tiny_engine):
+    fits, too_long = ("When?", ["It was 1702."]), ("why " * 400, ["It was 1702."])
+    assert [a.abstained for a in ask(tiny_engine, [fits, too_long], "x")][1] is True
+    with pytest.raises(UserError):
+        ask(tiny_engine, [too_long], "x")
+
+
+def test_confidence_is_judged_by_what_it_separates_and_by_its_calibration():
+    sure = [(0.1, i % 10 == 0) for i in range(100)] + [(0.9, i % 10 > 0) for i in range(100)]
+    assert at_best(sure).value == 90
+    assert calibration_error(sure).value == pytest.approx(0, abs=1e-9)
+    boastful = [(0.99, answered) for answered in (True, False) * 50]
+    assert calibration_error(boastful).value == pytest.approx(49)
+    records = [{"answers": ["1"]}, {"answers": []}]
+    answers = [replace(ABSTAINED, confidence=value) for value in (0.8, 0.2)]
+    figures = question_figures(records, answers)
+    assert figures["squad_dev_public.correct_refusals_at_best"].value == 100
+    assert figures["squad_dev_public.calibration_error"].parts.keys() == {"20.00", "80.00"}
+
+
+def test_calibration_is_drawn_from_what_is_there():
+    curve = [{"questions": 9, "predicted": 0.1 * i, "observed": 0.09 * i} for i in range(10)]
+    fitted = {"supported": {"reliability": curve}, "correct": {"reliability": curve}}
+    parts = {"20.00": {"value": 10.0, "standard_error": 3.0}}
+    report = {"details": {"squad_dev_public.calibration_error": {"parts": parts}}}
+    assert pictures.calibration({}, {}) is None
+    assert len(pictures.calibration(report, fitted).axes[0].get_legend().get_texts()) == 3
+    assert pictures.calibration(report, {}) and pictures.calibration({}, fitted)
 
 
 def test_copying_takes_the_sentence_and_the_name_that_fit():

@@ -130,6 +130,8 @@ def test_the_report_card_says_in_words_what_was_measured():
         "squad_dev_public.unanswerable_questions": 170,
         "squad_dev_public.correct_refusals": 1.765,
         "new_set.figure": 7,
+        "details": {"new_set.figure": {"n": 40, "of": "pairs", "how": MARKUP}},
+        "baselines": {"trigrams": {"bits_per_byte.stories_public": 2.25}},
         "note": MARKUP,
     }
     fused = {"questions": 3019, "passages": 636, "summed": {"recall@5": 0.9447}}
@@ -138,7 +140,9 @@ def test_the_report_card_says_in_words_what_was_measured():
     assert "holds the answer for 108 (83%)" in html
     assert "it said so for 3 (2%)" in html
     assert "for 3,019 questions, it had the right passage among the first five for 94%" in html
-    assert "<th>new_set.figure</th><td>7</td>" in html and "<img" not in html
+    assert "<th>new_set.figure</th><td>7</td><td>40 pairs · &lt;img" in html
+    assert "<th>trigrams</th>" in html and "<td>1.051</td><td>2.25</td>" in html
+    assert "<img" not in html
     assert "Nothing was measured" in report_card_html({}, {})
 
 

@@ -16,7 +16,7 @@ from mlx_toy.replies import Source
 from mlx_toy.rows import Hit
 from mlx_toy.token_view import Alternative, TokenDetail
 from mlx_toy.ui.marking import marked_html, sentences_around
-from mlx_toy.ui.sources import in_document_html, passage_html, shown
+from mlx_toy.ui.sources import in_document_html, passage_html, shown_of
 from mlx_toy.ui.token_view import STEP_NAMES, tokens_html
 
 PAGES = ["It rained all day.", "The shop opens at six o'clock. On Sundays it stays closed."]
@@ -115,9 +115,9 @@ def test_several_spans_are_marked_each_in_its_sentence() -> None:
 
 def test_an_answer_says_why_it_has_no_sources_or_only_near_ones() -> None:
     source = Source(1, Hit("0" * 32, "a.txt", None, "", "a", 0, 1, 0.1, 0.1, 1, 1))
-    assert "not taken from" in shown([], abstained=False).note
-    assert "none of them answers" in shown([source], abstained=True).note
-    assert shown([source], abstained=False).note == ""
+    assert "not taken from" in shown_of([]).note
+    assert "none of them answers" in shown_of([source], abstained=True).note
+    assert shown_of([source]).note == ""
 
 
 def token(text: str, probability: float, **more) -> TokenDetail:

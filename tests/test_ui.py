@@ -20,9 +20,10 @@ from mlx_toy.ui.markup import (
     cited_line,
     from_text,
     sentence,
-    sources_html,
     stats_line,
+    with_links,
 )
+from mlx_toy.ui.sources import passage_html
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.visitors import Visitors, is_secret, new_secret
 
@@ -58,7 +59,7 @@ def hit(text: str, document: str = "a.pdf", heading: str = "", page: int | None 
 def test_a_passage_shows_document_page_and_the_answer_marked_in_its_sentence():
     text = "It rained. The shop opens at six o'clock. It rained."
     source = Source(1, hit(text), "The shop opens at six o'clock.", 29, 32)
-    html = sources_html([source])
+    html = passage_html(source)
     assert "a.pdf" in html and "page 3" in html and "similarity 0.50" in html
     quote = '<span class="quote">The shop opens at <mark>six</mark> o\'clock.</span>'
     assert f"It rained. {quote} It rained." in html
@@ -68,16 +69,24 @@ def test_a_passage_shows_document_page_and_the_answer_marked_in_its_sentence():
 @pytest.mark.parametrize(("start", "end"), [(0, 3), (4, 9), (0, 200), (150, 160)])
 def test_a_passage_is_shown_whole_wherever_its_answer_stands(start: int, end: int):
     text = "one two three one two three"
-    html = sources_html([Source(1, hit(text), "two three", start, end)])
+    html = passage_html(Source(1, hit(text), "two three", start, end))
     for tag in ("<mark>", "</mark>", '<span class="quote">', "</span>"):
         html = html.replace(tag, "")
     assert f">{text}</p>" in html
 
 
 def test_markup_in_documents_is_shown_and_does_not_run():
-    html = sources_html([Source(1, hit(MARKUP, MARKUP, MARKUP), MARKUP, 0, 4)])
+    html = passage_html(Source(1, hit(MARKUP, MARKUP, MARKUP), MARKUP, 0, 4))
     assert "<img" not in html and "<script" not in html
     assert html.count("&lt;script&gt;") == 3
+
+
+def test_a_citation_below_an_answer_leads_to_its_passage():
+    line = as_message("From [2] <b>.pdf; [10] b.txt")
+    assert with_links(line) == (
+        'From <a href="#source-2">[2]</a> &lt;b>.pdf; <a href="#source-10">[10]</a> b.txt'
+    )
+    assert 'id="source-2"' in passage_html(Source(2, hit("text")))
 
 
 def test_figures_name_only_what_is_known():

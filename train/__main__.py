@@ -10,6 +10,7 @@
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat \\
                               --before RUN/base --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
+    python -m train calibrate --model DIR --data DIR
     python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md
@@ -183,7 +184,12 @@ def _parser() -> argparse.ArgumentParser:
         help="runs that this one began from, oldest first, for the page that shows how it learned",
     )
 
+    from train import calibrate as calibration
     from train import evaluate as evaluation
+
+    calibrate = commands.add_parser("calibrate", help="fit when to answer and when to refuse")
+    calibrate.set_defaults(run_command=calibration.run)
+    calibration.add_arguments(calibrate)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=evaluation.run)

@@ -12,6 +12,7 @@ directories or any that mlx-lm loads, so that peers are measured by the same com
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -20,6 +21,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from mlx_toy.confidence import CALIBRATION_FILE
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.loaded_model import locate
@@ -98,11 +100,14 @@ def run(options: argparse.Namespace) -> None:
     with Engine.load(options.model) as engine:
         facts = {"name": name, "parameters": engine.parameters, "sha256": fingerprint(path)}
         report = Report(out / FILE, facts)
-        subject = Subject(engine, data, sizes, options.shards, out / replies.PAGE)
-        measure(subject, report, rows_of(options, path), again=options.again)
+        subject = Subject(engine, path, data, sizes, options.shards, out / replies.PAGE)
+        failed = measure(subject, report, rows_of(options, path), again=options.again)
     for peer in options.peers:
         report.put_peer(peer)
     print(report_card.write(out, path, report.content))
+    if failed:
+        reasons = "; ".join(f"{row} ({reason})" for row, reason in failed.items())
+        raise UserError(f"not measured: {reasons}")
 
 
 def rows_of(options: argparse.Namespace, model: Path) -> list[str]:
@@ -122,29 +127,49 @@ def is_base(model: Path) -> bool:
     return all(stage["stage"] != "finetune" for stage in stages)
 
 
-def measure(subject: Subject, report: Report, rows: list[str], again: bool = False) -> None:
-    """Measure rows one after the other, keeping each."""
+def measure(
+    subject: Subject, report: Report, rows: list[str], again: bool = False
+) -> dict[str, str]:
+    """Measure rows one after the other, keeping each.
+
+    Returns:
+        For each row that could not be measured, why.
+    """
+    failed = {}
     for row in rows:
         settings = _settings(row, subject)
         if row != "chats" and not again and report.has(row, settings):
             print(f"{row}: measured already", file=sys.stderr)
             continue
-        began = time.monotonic()
-        if row == "baselines":
-            report.put_baselines(settings, baselines.measure(subject), time.monotonic() - began)
-            continue
-        figures = ROWS[row](subject)
-        seconds = time.monotonic() - began
-        if figures:
-            report.put(row, settings, figures, seconds)
-        for name, figure in figures.items():
-            error = f" ± {figure.standard_error:.3f}" if figure.standard_error is not None else ""
-            print(f"{name} = {figure.value:.3f}{error}, n = {figure.n}", file=sys.stderr)
+        try:
+            _measure_row(row, settings, subject, report)
+        except UserError as error:  # such as a set that is not at hand; the others may be
+            print(f"{row}: {error}", file=sys.stderr)
+            failed[row] = str(error)
+    return failed
+
+
+def _measure_row(row: str, settings: dict[str, Any], subject: Subject, report: Report) -> None:
+    began = time.monotonic()
+    if row == "baselines":
+        found = baselines.measure(subject)
+        report.put_baselines(settings, found, time.monotonic() - began)
+        return
+    figures = ROWS[row](subject)
+    if figures:
+        report.put(row, settings, figures, time.monotonic() - began)
+    for name, figure in figures.items():
+        error = f" ± {figure.standard_error:.3f}" if figure.standard_error is not None else ""
+        print(f"{name} = {figure.value:.3f}{error}, n = {figure.n}", file=sys.stderr)
 
 
 def _settings(row: str, subject: Subject) -> dict[str, Any]:
+    """What decides a row's figures beside the weights: sizes, and how the app abstains."""
     sizes = asdict(subject.sizes)
-    settings = {name: sizes[name] for name in SIZES[row]}
+    settings: dict[str, Any] = {name: sizes[name] for name in SIZES[row]}
     if row == "baselines":
         settings["shards"] = subject.shards is not None
+    calibration = subject.directory / CALIBRATION_FILE
+    if row in ("questions", "citations") and calibration.is_file():
+        settings["calibration"] = hashlib.sha256(calibration.read_bytes()).hexdigest()
     return settings

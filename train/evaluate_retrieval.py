@@ -10,6 +10,7 @@ With `--together` all passages are one library, with 5,000 others that answer no
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -70,9 +71,7 @@ def run(options: argparse.Namespace) -> None:
         found[chosen.name] = describe(chosen, rows)
         print(to_table(chosen.name, found[chosen.name]), flush=True)
     if options.out:
-        from train.evaluate import write_report
-
-        write_report(found, options.out)
+        write_whole(options.out, json.dumps(found, indent=1) + "\n")
 
 
 def open_embedder(path: str, work: Path | None = None, name: str = "") -> CachedEmbedder:
@@ -139,3 +138,11 @@ def count_tokens() -> Callable[[str], int]:
 
     tokenizer = Tokenizer.load(BUNDLED)
     return lambda text: len(tokenizer.encode(text))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it meanwhile finds the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -42,3 +42,10 @@ def rewind(run: Path, step: int) -> None:
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
         partial.write_text("".join(lines), encoding="utf-8")
         os.replace(partial, path)
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write a JSON file, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -86,11 +86,16 @@ def _group_of(record_id: str) -> str:
 
 def split_held_out(groups: Groups) -> tuple[Groups, Groups]:
     """Groups to train on and groups held out, by a hash of the name."""
-    held = {name for name in groups if _hash(name) % HELD_OUT_EVERY == 0}
+    held = {name for name in groups if is_held_out(name)}
     return (
         {name: passages for name, passages in groups.items() if name not in held},
         {name: groups[name] for name in held},
     )
+
+
+def is_held_out(name: str) -> bool:
+    """Whether an article or another group is kept out of the retriever's training."""
+    return _hash(name) % HELD_OUT_EVERY == 0
 
 
 def _hash(name: str) -> int:

@@ -28,7 +28,7 @@ from train.retrieval_sets import QuestionSet
 if TYPE_CHECKING:
     from mlx_toy.assistant import Assistant
 
-DEPTH = 50  # a passage that is not among so many counts as not found
+DEPTH = CANDIDATES  # of a ranking; asked for more, the app would look at more than it does
 SAVE_EVERY = 128  # new vectors: ten seconds of a large embedder
 WORKSPACE = "benchmark"
 
@@ -108,7 +108,7 @@ def _rankers_of(
 
     def fused(fusion: Fusion) -> Ranker:
         def rank(question: str) -> list[int]:
-            lists = best(cosines(question), CANDIDATES), best(by_words(question), CANDIDATES)
+            lists = best(cosines(question)), best(by_words(question))
             return [item.key for item in fuse(*lists, fusion)[:DEPTH]]  # type: ignore[misc]
 
         return rank
@@ -141,21 +141,26 @@ def in_app(
         embedder: makes the vectors of the passages; the app loads the same one for questions.
 
     Yields:
-        The app, and two rankers: LanceDB's two indexes fused, and the app's search, with all that
-        it does after that.
+        The app, and three rankers: LanceDB's index of words alone, its two indexes fused, and the
+        app's search, with all that it does after that.
     """
     from mlx_toy.assistant import Assistant
 
     with tempfile.TemporaryDirectory() as directory:
         assistant = Assistant(Settings(embedder=embedder.path, library=directory))
         fused = Library(directory, embedder.fingerprint, embedder.dimensions)
+        words = Library(
+            directory, embedder.fingerprint, embedder.dimensions, Fusion(vector_weight=0)
+        )
         try:
             places = _fill(assistant.library, chosen, embedder)
 
-            def by_library(question: str) -> list[Hit]:
-                return fused.search(
-                    WORKSPACE, question, embedder.embed_queries([question])[0], DEPTH
-                )
+            def by_library(library: Library, question: str) -> list[Hit]:
+                vector = embedder.embed_queries([question])[0]
+                return library.search(WORKSPACE, question, vector, DEPTH)
+
+            def by_words(question: str) -> list[Hit]:
+                return [hit for hit in by_library(words, question) if hit.text_rank is not None]
 
             def by_app(question: str) -> list[Hit]:
                 return assistant.search(WORKSPACE, question, DEPTH)
@@ -163,7 +168,8 @@ def in_app(
             yield (
                 assistant,
                 {
-                    f"{embedder.name}, LanceDB": lambda q: _numbers(by_library(q), places),
+                    "BM25 of LanceDB": lambda q: _numbers(by_words(q), places),
+                    f"{embedder.name}, LanceDB": lambda q: _numbers(by_library(fused, q), places),
                     f"{embedder.name}, the app's search": lambda q: _numbers(by_app(q), places),
                 },
             )

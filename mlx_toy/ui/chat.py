@@ -25,7 +25,8 @@ from mlx_toy.ui.conversation import (
 )
 from mlx_toy.ui.frames import frames
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.markup import cited_line, sentence, sources_html, stats_line
+from mlx_toy.ui.markup import cited_line, sentence, stats_line
+from mlx_toy.ui.sources import Shown, shown_of
 from mlx_toy.ui.uploads import add_file, forget
 
 
@@ -36,7 +37,7 @@ class View:
     Attributes:
         history: the conversation.
         busy: whether the visitor waits, and can stop it.
-        sources: the passages of the latest answer, as HTML; "" for an answer without any.
+        sources: what the panels show of the latest answer.
         documents: the library.
         box: what stands in the message box.
         warnings: sentences to be put before the visitor, each shown once.
@@ -44,7 +45,7 @@ class View:
 
     history: list[Turn]
     busy: bool = True
-    sources: str | None = None
+    sources: Shown | None = None
     documents: list[StoredDocument] | None = None
     box: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -134,8 +135,8 @@ def _answer(loading: Loading, request: Request, history: list[Turn]) -> Iterator
             yield View([*asked, answer_turn(update.text)])
             continue
         answer = _finished(update, assistant.engine.context_length)
-        sources = sources_html(update.sources, update.abstained) if update.sources else ""
-        yield View([*asked, answer], busy=False, sources=sources)
+        panels = shown_of(update.sources, update.abstained, update.trace)
+        yield View([*asked, answer], busy=False, sources=panels)
 
 
 def _finished(update: Update, context: int) -> Turn:
@@ -143,12 +144,12 @@ def _finished(update: Update, context: int) -> Turn:
     figures = _figures(update, context)
     if not update.text.strip():
         return note_turn("The model had nothing to say." if update.done else "Stopped.", figures)
-    passages = [
-        Passage(s.hit.document_id, s.hit.passage, s.hit.similarity, s.start, s.end)
-        for s in update.sources
-    ]
-    offers = update.abstained
-    return answer_turn(update.text, figures, passages=tuple(passages), offers_model=offers)
+    hits = [(source.hit, source.spans) for source in update.sources]
+    passages = tuple(
+        Passage(hit.document_id, hit.passage, hit.similarity, hit.start, hit.end, spans)
+        for hit, spans in hits
+    )
+    return answer_turn(update.text, figures, passages=passages, offers_model=update.abstained)
 
 
 def _figures(update: Update, context: int) -> str:

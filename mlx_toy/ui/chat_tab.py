@@ -1,7 +1,6 @@
 """The chat: conversation, message box, documents and sources, and what happens on each click."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -18,44 +17,24 @@ from mlx_toy.ui.conversation import (
     with_feedback,
 )
 from mlx_toy.ui.conversation_list import ConversationList
-from mlx_toy.ui.conversation_store import from_browser, to_browser
 from mlx_toy.ui.conversations import Conversations, new_id
 from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.markup import as_text, from_text, sentence, sources_html
+from mlx_toy.ui.markup import as_text, from_text, sentence
 from mlx_toy.ui.recall import find_sources
 from mlx_toy.ui.settings_panel import SettingsPanel
+from mlx_toy.ui.sources import GONE, Shown, SourcesPanel, shown_of
 from mlx_toy.ui.stops import Stops
+from mlx_toy.ui.token_view import TokenView
 from mlx_toy.ui.uploads import FILE_TYPES, size_line
 from mlx_toy.ui.visitors import Visitors
 
 EXAMPLES = ["Tell me a short story about a lost kitten.", "What is the sun?", "Who are you?"]
-NO_SOURCES = (
-    '<p class="empty">The passages that an answer was taken from stand here. '
-    "Click an older answer to see its own.</p>"
-)
 NO_DOCUMENTS = "None yet. Drop a PDF, Word, web or text file into the message box, then ask."
-WITHOUT_SOURCES = '<p class="empty">This answer was not taken from your documents.</p>'
-GONE = '<p class="empty">The documents of this answer are no longer in the library.</p>'
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document
 
 Rows = list[tuple[str, str, str]]  # id, name and size of each document
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A conversation that has grown, on its way into the browser's storage.
-
-    Attributes:
-        id: of the conversation.
-        turns: all of it.
-        left: whether the page shows another one by now.
-    """
-
-    id: str
-    turns: list[Turn]
-    left: bool
 
 
 class ChatTab:
@@ -80,19 +59,19 @@ class ChatTab:
         self._loading, self._visitors, self._stops = loading, visitors, stops
         self._secret = secret
         self.documents = gr.State([])
-        self._shown_sources = gr.State({})  # of answers given lately: place in the chat -> HTML
-        self._answered = gr.State(None)
+        self._sources = gr.State(Shown())
+        self._shown_sources = gr.State({})  # of answers given lately: place in the chat -> Shown
         with gr.Sidebar(open=False, width=290, elem_id="sidebar") as sidebar:
             self._list = ConversationList(sidebar)
-            with gr.Accordion("Settings", open=False, elem_id="settings"):
-                self._settings = SettingsPanel(settings)
+            self._settings = SettingsPanel(settings)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=3, min_width=320):
                 self._build_conversation()
+                TokenView(loading, self._sources)
             with gr.Column(scale=2, min_width=320, elem_id="side"):
                 self._build_documents()
                 gr.HTML("<h2>Sources</h2>", padding=False)
-                self._sources = gr.HTML(NO_SOURCES, elem_id="sources", padding=False)
+                SourcesPanel(loading, visitors, secret, self._sources)
         self._connect()
 
     def connect(self, page: gr.Blocks) -> None:
@@ -161,14 +140,14 @@ class ChatTab:
             gr.HTML(shown, padding=False, min_width=0)
             button = gr.Button("Remove", size="sm", scale=0, min_width=80)
 
-        def remove(secret: str) -> tuple[Rows, str, dict[int, str]]:
+        def remove(secret: str) -> tuple[Rows, Shown, dict[int, Shown]]:
             """Its passages leave the page, too."""
             try:
                 self._loading.get().remove(self._visitors.workspace(secret), document_id)
                 gr.Info(f"{as_text(name)} was removed.")
             except UserError as error:
                 warn(sentence(error))
-            return self.refresh(secret), NO_SOURCES, {}
+            return self.refresh(secret), Shown(), {}
 
         page = [self.documents, self._sources, self._shown_sources]
         button.click(remove, [self._secret], page, **PRIVATE)
@@ -177,10 +156,9 @@ class ChatTab:
 
     def _connect(self) -> None:
         self._shown = [self._chatbot, self._box, self._sources, self._shown_sources]
-        page = [*self._shown, self.documents, self._answered]
+        page = [*self._shown, self.documents, *self._list.outputs]
         given = [self._list.store, self._secret, self._use_documents, self._shown_sources]
         given += self._settings.inputs
-        keep = [self._list.store, self._answered], [*self._list.outputs, self._answered]
         for event, handle, more in (
             (self._box.submit, self._send, [self._box]),
             (self._chatbot.retry, self._retry, []),
@@ -188,7 +166,7 @@ class ChatTab:
             (self._chatbot.option_select, self._ask_model, []),
             (self._chatbot.example_select, self._example, []),
         ):
-            event(handle, [*more, *given], page, **PRIVATE).then(self._keep, *keep, **AT_ONCE)
+            event(handle, [*more, *given], page, **PRIVATE)
         store, feedback_page = self._list.store, [self._list.store, self._chatbot]
         self._chatbot.undo(self._undo, [store], [*self._list.outputs, *self._shown], **AT_ONCE)
         self._chatbot.like(self._like, [store], feedback_page, **AT_ONCE)
@@ -200,11 +178,11 @@ class ChatTab:
         self, request: gr.Request, message: dict[str, Any], kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
         text, files = message.get("text") or "", message.get("files") or []
-        before = from_browser(kept).turns()
+        before = self._list.read(kept).turns()
         yield from self._run(request, text, files, before, kept, *given)
 
     def _retry(self, request: gr.Request, kept: object, *given: Any) -> Iterator[tuple[Any, ...]]:
-        before, question = before_last_question(from_browser(kept).turns())
+        before, question = before_last_question(self._list.read(kept).turns())
         if question:  # else there are only notes
             yield from self._run(request, question, [], before, kept, *given)
 
@@ -212,7 +190,7 @@ class ChatTab:
         self, request: gr.Request, chosen: gr.SelectData, kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
         """The last question again, to the model itself."""
-        before, question = before_last_question(from_browser(kept).turns())
+        before, question = before_last_question(self._list.read(kept).turns())
         if question and chosen.value == ASK_MODEL:
             secret, _, *rest = given
             yield from self._run(request, question, [], before, kept, secret, False, *rest)
@@ -221,10 +199,10 @@ class ChatTab:
         self, request: gr.Request, edited: gr.EditData, kept: object, *given: Any
     ) -> Iterator[tuple[Any, ...]]:
         """The conversation is cut at a question, which is asked in other words."""
-        turns, index = from_browser(kept).turns(), _index(edited)
+        turns, index = self._list.read(kept).turns(), _index(edited)
         if not 0 <= index < len(turns) or turns[index].role != "user" or turns[index].note:
             warn("Only a question can be edited.")
-            yield to_page(turns), *[gr.skip()] * 5
+            yield to_page(turns), *self._skip()[1:]
             return
         text = from_text(str(edited.value))
         yield from self._run(request, text, [], turns[:index], kept, *given)
@@ -234,7 +212,7 @@ class ChatTab:
     ) -> Iterator[tuple[Any, ...]]:
         """An example is chat, whatever documents there are."""
         secret, _, *rest = given
-        before, text = from_browser(kept).turns(), str(chosen.value["text"])
+        before, text = self._list.read(kept).turns(), str(chosen.value["text"])
         yield from self._run(request, text, [], before, kept, secret, False, *rest)
 
     def _run(
@@ -246,7 +224,7 @@ class ChatTab:
         kept: object,
         secret: str,
         use_documents: bool,
-        shown: dict[int, str],
+        shown: dict[int, Shown],
         *dials: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer a message, one set of outputs for each view."""
@@ -258,53 +236,50 @@ class ChatTab:
         except UserError as error:
             warn(sentence(error))
             return
-        shown = {place: html for place, html in shown.items() if place < len(before)}
-        id = from_browser(kept).open or new_id()
+        shown = {place: past for place, past in shown.items() if place < len(before)}
+        id = self._list.read(kept).open or new_id()
         with self._stops.watch(request.session_hash or "") as flag:
             asked = Request(text, files, before, workspace, use_documents, options, flag.is_set)
             for view in send(self._loading, asked):
-                answered = gr.skip() if view.busy else Answered(id, view.history, flag.left)
-                if flag.left:  # the page shows another conversation
-                    yield *[gr.skip()] * 5, answered
-                else:
-                    yield *self._outputs(view, shown), answered
+                outputs = self._outputs(view, shown)
+                updates = self._skip()[len(outputs) :]
+                if not view.busy and view.history:
+                    # Read again: another conversation may have been renamed meanwhile.
+                    grown = self._list.read(kept).kept(id, view.history).opened(id)
+                    updates = self._list.updates(grown)
+                # Whoever left for another conversation finds the answer in the list.
+                yield self._skip() if flag.left else (*outputs, *updates)
 
-    def _outputs(self, view: View, shown: dict[int, str]) -> tuple[Any, ...]:
+    def _skip(self) -> tuple[Any, ...]:
+        """Nothing changes on the page."""
+        return (gr.skip(),) * (len(self._shown) + 1 + len(self._list.outputs))
+
+    def _outputs(self, view: View, shown: dict[int, Shown]) -> tuple[Any, ...]:
         """A view as new values of the chat, the box, the sources and the documents."""
         for warning in view.warnings:
             warn(warning)
         box: dict[str, Any] = {"submit_btn": not view.busy, "stop_btn": view.busy}
         if view.box is not None:
             box["value"] = {"text": view.box, "files": []}
-        sources = gr.skip()
+        sources = gr.skip() if view.sources is None else view.sources
         if view.sources is not None:
-            sources = view.sources or WITHOUT_SOURCES
-            shown[len(view.history) - 1] = sources
+            shown[len(view.history) - 1] = view.sources
         documents = gr.skip() if view.documents is None else _rows(view.documents)
         return self._chat(view.history), gr.update(**box), sources, shown, documents
 
     def _chat(self, turns: Sequence[Turn]) -> Any:
         return gr.update(value=to_page(turns), feedback_value=feedback(turns))
 
-    def _keep(self, kept: object, answered: Answered | None) -> tuple[Any, ...]:
-        """A conversation that has grown goes into the browser's storage."""
-        if answered is None or not answered.turns:
-            return *[gr.skip()] * len(self._list.outputs), None
-        conversations = from_browser(kept).kept(answered.id, answered.turns)
-        if not answered.left:
-            conversations = conversations.opened(answered.id)
-        return *self._list.updates(conversations), None
-
     def _show_conversation(self, conversations: Conversations) -> tuple[Any, ...]:
         """The open conversation, ready for the next question."""
         box = gr.update(submit_btn=True, stop_btn=False)
-        return self._chat(conversations.turns()), box, NO_SOURCES, {}
+        return self._chat(conversations.turns()), box, Shown(), {}
 
     def _undo(self, request: gr.Request, kept: object) -> tuple[Any, ...]:
         """The last question goes back into the box."""
         if self._is_busy(request):
             return (gr.skip(),) * (len(self._list.outputs) + len(self._shown))
-        conversations = from_browser(kept)
+        conversations = self._list.read(kept)
         before, question = before_last_question(conversations.turns())
         if question:
             conversations = conversations.with_turns(before)
@@ -313,10 +288,10 @@ class ChatTab:
         return *self._list.updates(conversations), chat, box, *rest
 
     def _like(self, kept: object, thumb: gr.LikeData) -> tuple[Any, ...]:
-        conversations = from_browser(kept)
+        conversations = self._list.read(kept)
         liked = thumb.liked if isinstance(thumb.liked, bool) else None
         turns = with_feedback(conversations.turns(), _index(thumb), liked)
-        return to_browser(conversations.with_turns(turns)), gr.update(
+        return self._list.kept(conversations.with_turns(turns)), gr.update(
             feedback_value=feedback(turns)
         )
 
@@ -330,22 +305,24 @@ class ChatTab:
     def _stop(self, request: gr.Request) -> None:
         self._stops.stop(request.session_hash or "")
 
-    def _show(self, shown: dict[int, str], kept: object, secret: str, chosen: gr.SelectData) -> Any:
+    def _show(
+        self, shown: dict[int, Shown], kept: object, secret: str, chosen: gr.SelectData
+    ) -> Any:
         """The sources of the answer that was clicked."""
-        index, turns = _index(chosen), from_browser(kept).turns()
+        index, turns = _index(chosen), self._list.read(kept).turns()
         if index in shown:
             return shown[index]
         if not 0 <= index < len(turns) or turns[index].role == "user" or turns[index].note:
             return gr.skip()
         if not turns[index].passages:
-            return WITHOUT_SOURCES
+            return shown_of([])
         try:
             workspace = self._visitors.workspace(secret)
             sources = find_sources(self._loading.get(), workspace, turns[index].passages)
         except UserError as error:
             warn(sentence(error))
             return gr.skip()
-        return sources_html(sources) if sources else GONE
+        return shown_of(sources) if sources else Shown(note=GONE)
 
 
 def _index(event: Any) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mlx_toy.chat import Message
-from mlx_toy.ui.markup import as_message
+from mlx_toy.ui.markup import as_message, with_links
 
 ASK_MODEL = "ask-model"  # the value of the button that is offered below an answer
 _OFFER = [{"value": ASK_MODEL, "label": "Ask the model itself, without documents"}]
@@ -22,16 +22,18 @@ class Passage:
 
     Attributes:
         document_id: of its document.
-        passage: its place in the document, from 0.
+        passage: its place in the document, from 0; of several that were joined, the first one's.
         similarity: of the passage to the question.
-        start, end: offsets of the answer in the passage; None if it was not taken from there.
+        start, end: offsets in the document.
+        spans: offsets in the passage of what the answer took from it.
     """
 
     document_id: str
     passage: int
     similarity: float
-    start: int | None = None
-    end: int | None = None
+    start: int
+    end: int
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ def with_feedback(turns: Sequence[Turn], index: int, liked: bool | None) -> list
 
 
 def _shown(turn: Turn, last: bool) -> dict[str, Any]:
-    lines = [turn.text, turn.figures] if turn.figures else [turn.text]
-    content = [{"type": "text", "text": as_message(line)} for line in lines]
+    lines = [as_message(turn.text)]
+    if turn.figures:
+        lines.append(with_links(as_message(turn.figures)))
+    content = [{"type": "text", "text": line} for line in lines]
     shown: dict[str, Any] = {"role": turn.role, "content": content}
     return {**shown, "options": _OFFER} if last and turn.offers_model else shown

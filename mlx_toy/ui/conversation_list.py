@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from mlx_toy.ui.conversation_store import STORAGE_KEY, STORAGE_SECRET, from_browser, to_browser
+from mlx_toy.ui.conversation_store import STORAGE_KEY, STORAGE_SECRET, to_browser
 from mlx_toy.ui.conversations import MAX_TITLE, Conversations
 from mlx_toy.ui.events import AT_ONCE
 from mlx_toy.ui.export import write
 from mlx_toy.ui.markup import as_text
+from mlx_toy.ui.shelf import Shelf
 
 EMPTY = '<p class="empty">What you ask is kept in this browser, and listed here.</p>'
 Show = Callable[[Conversations], tuple[Any, ...]]
@@ -29,11 +30,11 @@ class ConversationList:
         sidebar: that it stands in.
 
     Attributes:
-        store: what the browser keeps; `from_browser` reads it.
+        store: what the browser keeps; `read` reads it.
     """
 
     def __init__(self, sidebar: gr.Sidebar) -> None:
-        self._sidebar = sidebar
+        self._sidebar, self._shelf = sidebar, Shelf()
         self.store = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         self._new = gr.Button("New chat", elem_id="new-chat", size="md")
         self._empty = gr.HTML(EMPTY, padding=False)
@@ -68,12 +69,20 @@ class ConversationList:
         self._panels = [self._renaming, self._exporting, self._deleting]
         self.outputs = [self.store, self._empty, self._list, self._actions, *self._panels]
 
+    def read(self, kept: object) -> Conversations:
+        """What the browser sent, and what its other tabs have done meanwhile."""
+        return self._shelf.read(kept)
+
+    def kept(self, conversations: Conversations) -> dict[str, Any]:
+        """A new value of `store`."""
+        return to_browser(self._shelf.write(conversations))
+
     def updates(self, conversations: Conversations) -> tuple[Any, ...]:
         """New values of `outputs`."""
         items = [(item.title, item.id) for item in conversations.items]
         current = conversations.current()
         return (
-            to_browser(conversations),
+            self.kept(conversations),
             gr.update(visible=not items),
             gr.update(choices=items, value=current.id if current else None, visible=bool(items)),
             gr.update(visible=current is not None),
@@ -94,19 +103,19 @@ class ConversationList:
             return *self.updates(conversations), *show(conversations)
 
         def restore(kept: object) -> tuple[Any, ...]:
-            return changed(from_browser(kept))
+            return changed(self.read(kept))
 
         def begin(request: gr.Request, kept: object) -> tuple[Any, ...]:
             leave(request.session_hash or "")
-            return changed(from_browser(kept).opened(""))
+            return changed(self.read(kept).opened(""))
 
         def open_it(request: gr.Request, chosen: gr.SelectData, kept: object) -> tuple[Any, ...]:
             leave(request.session_hash or "")
-            return changed(from_browser(kept).opened(str(chosen.value)))
+            return changed(self.read(kept).opened(str(chosen.value)))
 
         def delete(request: gr.Request, kept: object) -> tuple[Any, ...]:
             leave(request.session_hash or "")
-            return changed(from_browser(kept).without_open())
+            return changed(self.read(kept).without_open())
 
         everything = [*self.outputs, *outputs]
         for event, handle in (
@@ -123,7 +132,7 @@ class ConversationList:
         """Let another event begin a new conversation, too; nothing runs when it comes."""
 
         def begin(kept: object) -> tuple[Any, ...]:
-            conversations = from_browser(kept).opened("")
+            conversations = self.read(kept).opened("")
             return *self.updates(conversations), *show(conversations)
 
         event(begin, [self.store], [*self.outputs, *outputs], **AT_ONCE)
@@ -138,21 +147,21 @@ class ConversationList:
         self._keep_it.click(lambda: self._only(None), None, panels, **AT_ONCE)
 
     def _ask_title(self, kept: object) -> tuple[Any, ...]:
-        current = from_browser(kept).current()
+        current = self.read(kept).current()
         return *self._only(self._renaming), current.title if current else ""
 
     def _renamed(self, kept: object, title: str) -> tuple[Any, ...]:
-        return self.updates(from_browser(kept).renamed(title or ""))
+        return self.updates(self.read(kept).renamed(title or ""))
 
     def _exported(self, kept: object) -> tuple[Any, ...]:
-        current = from_browser(kept).current()
+        current = self.read(kept).current()
         if current is None:
             return *self._only(None), None, None
         files = write(current, Path(self._markdown.GRADIO_CACHE))
         return *self._only(self._exporting), *map(str, files)
 
     def _ask_delete(self, kept: object) -> tuple[Any, ...]:
-        current = from_browser(kept).current()
+        current = self.read(kept).current()
         said = f"Delete “{as_text(current.title)}”?" if current else ""
         return *self._only(self._deleting), said
 

@@ -29,7 +29,9 @@ STORAGE_SECRET = "mlx-toy"
 VERSION = 1
 MAX_TURN = 40_000  # characters
 MAX_PASSAGES = 10  # of an answer
+MAX_SPANS = 50  # of a passage
 _ID = re.compile(r"[A-Za-z0-9_-]{8,32}")
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{24}")
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{32}")
 _T = TypeVar("_T")
 
@@ -41,11 +43,13 @@ def to_browser(conversations: Conversations) -> dict[str, Any]:
             "id": item.id,
             "title": item.title,
             "changed": item.changed,
+            "revision": item.revision,
             "turns": [turn_fields(turn) for turn in item.turns],
         }
         for item in conversations.items
     ]
-    return {"version": VERSION, "open": conversations.open, "items": items}
+    kept = {"version": VERSION, "open": conversations.open, "items": items}
+    return {**kept, "browser": conversations.browser}
 
 
 def turn_fields(turn: Turn) -> dict[str, Any]:
@@ -59,7 +63,11 @@ def from_browser(value: object) -> Conversations:
     if not isinstance(value, dict) or value.get("version") != VERSION:
         return Conversations()
     items = {item.id: item for item in _all(value.get("items"), _conversation)}
-    return Conversations(fitting(list(items.values()))).opened(_text(value.get("open")))
+    browser = _text(value.get("browser"))
+    conversations = Conversations(fitting(list(items.values())), "", browser)
+    if not _BROWSER.fullmatch(browser):
+        conversations = conversations.of_browser("")
+    return conversations.opened(_text(value.get("open")))
 
 
 def _conversation(value: dict[str, Any]) -> Conversation | None:
@@ -67,7 +75,8 @@ def _conversation(value: dict[str, Any]) -> Conversation | None:
     turns = tuple(_all(value.get("turns"), _turn))[-MAX_TURNS:]
     if not _ID.fullmatch(id) or not turns:
         return None
-    return Conversation(id, shortened(_text(value.get("title"))) or UNTITLED, _date(changed), turns)
+    title = shortened(_text(value.get("title"))) or UNTITLED
+    return Conversation(id, title, _date(changed), turns, _count(value.get("revision")) or 0)
 
 
 def _turn(value: dict[str, Any]) -> Turn | None:
@@ -87,14 +96,22 @@ def _turn(value: dict[str, Any]) -> Turn | None:
 
 def _passage(value: dict[str, Any]) -> Passage | None:
     document_id, similarity = _text(value.get("document_id")), value.get("similarity")
-    passage, start, end = (_count(value.get(name)) for name in ("passage", "start", "end"))
-    if not _DOCUMENT_ID.fullmatch(document_id) or passage is None:
+    passage, range_ = _count(value.get("passage")), _span([value.get("start"), value.get("end")])
+    if not _DOCUMENT_ID.fullmatch(document_id) or passage is None or range_ is None:
         return None
     if not isinstance(similarity, float) or not math.isfinite(similarity):
         similarity = 0.0
-    if start is None or end is None or start >= end:
-        start = end = None
-    return Passage(document_id, passage, similarity, start, end)
+    spans = value.get("spans")
+    read = map(_span, spans[:MAX_SPANS] if isinstance(spans, list) else [])
+    return Passage(document_id, passage, similarity, *range_, tuple(filter(None, read)))
+
+
+def _span(value: object) -> tuple[int, int] | None:
+    """Two offsets of which the first is smaller."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    start, end = map(_count, value)
+    return (start, end) if start is not None and end is not None and start < end else None
 
 
 def _all(values: object, read: Callable[[dict[str, Any]], _T | None]) -> Iterator[_T]:

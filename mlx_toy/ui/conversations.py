@@ -30,12 +30,14 @@ class Conversation:
         title: shown in the list.
         changed: when a turn was last added, in UTC, ISO 8601.
         turns: what was said.
+        revision: counts the changes, so that of two versions the later one is known.
     """
 
     id: str
     title: str
     changed: str
     turns: tuple[Turn, ...] = ()
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ class Conversations:
     Attributes:
         items: the conversations.
         open: the id of the one on the page; "" for a new one that is not kept yet.
+        browser: names the browser; "" until it keeps something.
     """
 
     items: tuple[Conversation, ...] = ()
     open: str = ""
+    browser: str = ""
     _by_id: dict[str, Conversation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -70,9 +74,12 @@ class Conversations:
     def kept(self, id: str, turns: Sequence[Turn]) -> "Conversations":
         """With these turns in the conversation of that id, which is new if there is none."""
         old = self._by_id.get(id)
+        if old and old.turns == tuple(turns):
+            return self
         named = old is not None and old.title != title_of(old.turns)
         title = old.title if old and named else title_of(turns)
-        item = Conversation(id, title, _now(), tuple(turns[-MAX_TURNS:]))
+        revision = old.revision + 1 if old else 0
+        item = Conversation(id, title, _now(), tuple(turns[-MAX_TURNS:]), revision)
         others = (other for other in self.items if other.id != id)
         return replace(self, items=fitting([item, *others]))
 
@@ -89,16 +96,36 @@ class Conversations:
 
     def without_open(self) -> "Conversations":
         """With the open one deleted, and a new one on the page."""
-        return Conversations(tuple(item for item in self.items if item.id != self.open))
+        items = tuple(item for item in self.items if item.id != self.open)
+        return replace(self, items=items, open="")
+
+    def of_browser(self, name: str) -> "Conversations":
+        """The same, of a browser with that name."""
+        return replace(self, browser=name)
+
+    def merged(self, known: Sequence[Conversation]) -> "Conversations":
+        """As another tab of the same browser left them; the open one stays open if it is there."""
+        if {item.id: item for item in known} == self._by_id:
+            return self
+        latest_first = sorted(known, key=lambda item: item.changed, reverse=True)
+        return replace(self, items=fitting(latest_first)).opened(self.open)
 
     def _changed(self, **fields: Any) -> "Conversations":
-        items = (replace(i, **fields) if i.id == self.open else i for i in self.items)
+        items = (
+            replace(item, revision=item.revision + 1, **fields) if item.id == self.open else item
+            for item in self.items
+        )
         return replace(self, items=tuple(items))
 
 
 def new_id() -> str:
     """A name for a new conversation."""
     return secrets.token_urlsafe(9)
+
+
+def new_browser() -> str:
+    """A name for a browser, which nobody can guess."""
+    return secrets.token_urlsafe(18)
 
 
 def title_of(turns: Sequence[Turn]) -> str:

@@ -111,13 +111,16 @@ def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
 
 
 def _why(hit: Hit, threshold: float) -> str:
-    relevance = hit.relevance or 0.0
-    far = ", too little to answer from" if relevance < threshold else ""
+    nearness = hit.similarity if hit.relevance is None else hit.relevance
+    far = ", too far to answer from" if nearness < threshold else ""
+    words = "" if hit.text_score is None else f" (BM25 {hit.text_score:.1f})"
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),
-        ("by words", ordinal(hit.text_rank)),
         ("similarity", f"{hit.similarity:.2f}"),
-        ("holds the answer", f"{relevance:.0%}{far}"),
+        ("by words", ordinal(hit.text_rank) + words),
+        ("both fused", f"{hit.score:.3f}{far}")
+        if hit.relevance is None
+        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}{far}"),
     ]
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 

@@ -81,7 +81,9 @@ class DocumentsTab:
                 height=170,
                 elem_id="drop",
             )
-            self._folder = gr.UploadButton("Add a folder", file_count="directory", size="sm")
+            self._folder = gr.UploadButton(
+                "Add a folder", file_count="directory", size="sm", elem_id="folder"
+            )
             with gr.Accordion("Paste a text", open=False):
                 self._text_name = gr.Textbox(label="Name", placeholder="Pasted text", max_length=80)
                 self._text = gr.Textbox(
@@ -151,7 +153,7 @@ class DocumentsTab:
             self._find = gr.Button("Search", scale=0, min_width=110)
         self._found = gr.HTML(
             '<p class="empty">The chat looks up passages in just this way before it answers: by '
-            "meaning, by words, and then both lists fused into one.</p>",
+            "meaning, by words, and then both lists made into one.</p>",
             elem_id="found",
             padding=False,
         )

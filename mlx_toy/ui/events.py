@@ -7,7 +7,8 @@ import gradio as gr
 from mlx_toy.ui.markup import as_text
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}  # does not wait behind an answer
+# Does not wait behind an answer; but in the queue, else a gr.State would not tell its change.
+AT_ONCE: dict[str, Any] = {**PRIVATE, "concurrency_limit": None}
 
 
 def warn(text: str) -> None:

@@ -14,6 +14,7 @@ from mlx_toy.generation import Stats
 
 # Controls but tab and newline: browsers drop some, replace others, and show none.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CITATION = re.compile(r"\[(\d{1,3})\]")
 
 
 def as_text(text: str) -> str:
@@ -89,36 +90,6 @@ def cited_line(sources: list[Source]) -> str:
     return "From " + "; ".join(cited) if cited else ""
 
 
-def sources_html(sources: list[Source], abstained: bool = False) -> str:
-    """The passages of an answer, in the order of their numbers."""
-    lead = "The nearest passages; none of them answers." if abstained else ""
-    lead = f'<p class="lead">{lead}</p>' if lead else ""
-    return f'<div class="passages">{lead}{"".join(map(_passage_html, sources))}</div>'
-
-
-def _passage_html(source: Source) -> str:
-    hit = source.hit
-    page = f'<span class="page">page {hit.page}</span>' if hit.page else ""
-    heading = f'<p class="heading">{as_text(hit.heading)}</p>' if hit.heading else ""
-    return (
-        f'<article class="passage{" cited" if source.quote else ""}"><header>'
-        f'<span class="number">{source.number}</span>'
-        f'<span class="document">{as_text(hit.document)}</span>{page}'
-        f'<span class="similarity">similarity {hit.similarity:.2f}</span></header>'
-        f'{heading}<p class="text" dir="auto">{_marked(source)}</p></article>'
-    )
-
-
-def _marked(source: Source) -> str:
-    """The text of a passage with its quoted sentence and, in it, the answer marked."""
-    text = source.hit.text
-    if source.quote is None or source.start is None or source.end is None:
-        return as_text(text)
-    start, end = source.start, source.end
-    first = text.rfind(source.quote, 0, start + len(source.quote))
-    if not 0 <= first <= start:  # the sentence is not where the answer is: mark the answer alone
-        first = start
-    last = max(end, first + len(source.quote)) if first < start else end
-    parts = text[:first], text[first:start], text[start:end], text[end:last], text[last:]
-    before, lead, answer, rest, after = map(as_text, parts)
-    return f'{before}<span class="quote">{lead}<mark>{answer}</mark>{rest}</span>{after}'
+def with_links(html: str) -> str:
+    """The HTML of a line, with every "[2]" a link to the passage of that number."""
+    return _CITATION.sub(r'<a href="#source-\1">[\1]</a>', html)

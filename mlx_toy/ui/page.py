@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from mlx_toy.settings import Settings, on_space
+from mlx_toy.ui.api import Api
 from mlx_toy.ui.chat_tab import ChatTab
 from mlx_toy.ui.complete_tab import CompleteTab
 from mlx_toy.ui.documents_tab import DocumentsTab
@@ -51,6 +52,7 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
             with gr.Tab("How it learned"):
                 LearnedTab(settings)
         chat.connect(page)
+        Api(loading, visitors)
         clock = gr.Timer(POLL_S)
 
         def arrive(kept: Any) -> tuple[Any, ...]:
@@ -73,8 +75,14 @@ def build(settings: Settings, loading: Loading) -> gr.Blocks:
     return page
 
 
-def launch(page: gr.Blocks, settings: Settings, port: int) -> None:
+def launch(page: gr.Blocks, settings: Settings, port: int, mcp: bool = False) -> None:
     """Listen on a port, and return as soon as the page answers.
+
+    Args:
+        page: from `build`.
+        settings: where to listen, and the largest upload.
+        port: a free one.
+        mcp: whether to be an MCP server too, at /gradio_api/mcp/.
 
     Raises:
         OSError: somebody else listens there.
@@ -92,6 +100,7 @@ def launch(page: gr.Blocks, settings: Settings, port: int) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=[],
+        mcp_server=mcp,
     )
 
 

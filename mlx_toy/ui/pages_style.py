@@ -1,23 +1,23 @@
 """How the pages beside the chat look; see `style.py`."""
 
 PAGES_CSS = """
-#learned, .tokens { line-height: 1.6; }
+#learned, .token-sheet { line-height: 1.6; }
 #learned { gap: 0.5rem; }
 #learned .html-container { max-width: 52rem; }
 #learned h2 { font-size: 1.1rem; margin: 1.25rem 0 0.25rem; }
-#learned h3, .tokens h3 { font-size: 0.95rem; margin: 1rem 0 0.25rem; }
+#learned h3, .token-sheet h3 { font-size: 0.95rem; margin: 1rem 0 0.25rem; }
 #learned ul { padding-left: 1.2rem; list-style: disc; }
 #learned li { margin: 0.15rem 0; }
-#learned summary, .tokens summary { cursor: pointer; margin-top: 0.75rem; font-weight: 600; }
+#learned summary, .token-sheet summary { cursor: pointer; margin-top: 0.75rem; font-weight: 600; }
 #learned pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.85em; }
-#learned table, .tokens table { border: none !important; border-collapse: collapse; }
-#learned :is(th, td), .tokens :is(th, td) {
+#learned table, .token-sheet table { border: none !important; border-collapse: collapse; }
+#learned :is(th, td), .token-sheet :is(th, td) {
   text-align: left; padding: 0.25rem 1.5rem 0.25rem 0; border: none !important; vertical-align: top;
 }
-#learned tr, .tokens tr {
+#learned tr, .token-sheet tr {
   border: none; border-bottom: 1px solid var(--border-color-primary) !important;
 }
-#learned th, .tokens th { color: var(--body-text-color-subdued); font-weight: 400; }
+#learned th, .token-sheet th { color: var(--body-text-color-subdued); font-weight: 400; }
 
 .bars { display: grid; gap: 0.35rem; }
 .bar-row {
@@ -28,6 +28,7 @@ PAGES_CSS = """
 .track span {
   display: block; height: 100%; border-radius: 1em; background: var(--primary-500);
 }
+#learned .wide { overflow-x: auto; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
 #learned .html-container:has(.charts) { max-width: none; }
 .curves { margin: 0; }
@@ -94,6 +95,28 @@ PAGES_CSS = """
   max-height: 9rem; overflow-y: auto;
 }
 
+#samples { align-items: flex-start; }
+.sample .textfield { line-height: 1.8; }
+.sample .token, .sample .token .text { padding: 0 !important; margin: 0 !important; border: none; }
+.sample .token { font-size: 0; margin-right: 1px !important; } /* of the blanks in it */
+.sample .token.highlighted { display: inline-block; }
+.sample .token .text { font-size: 1rem; }
+.dark .sample .token.highlighted { /* Gradio writes black, on colours that are dark now */
+  color: white !important; background-image: linear-gradient(#0f172a55, #0f172a55);
+}
+.sample .token.selectable { cursor: pointer; }
+.sample .token:is(:hover, :focus) { outline: 2px solid var(--primary-500); }
+.sample-figures, .odds { color: var(--body-text-color-subdued); font-size: 0.85em; }
+.odds { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; align-items: center; }
+.odds i {
+  display: inline-block; width: 0.9em; height: 0.9em; border-radius: 0.2em; margin-right: 0.35em;
+  vertical-align: -0.1em; opacity: 0.6;
+}
+#alternatives {
+  border-left: 3px solid var(--primary-500); padding-left: 0.9rem; gap: 0.5rem;
+}
+#others { font-family: var(--font-mono); }
+
 #library { gap: 2rem; }
 #adders, #library-list { gap: 0.5rem; }
 #library-list { max-height: 26rem; overflow-y: auto; }
@@ -121,6 +144,7 @@ PAGES_CSS = """
 #library-search { margin-top: 1rem; gap: 0.75rem; }
 #library-search h2 { font-size: 1.1rem; margin: 0; }
 #search-row { align-items: stretch; }
+.found { display: grid; gap: 0.6rem; }
 .found .why {
   display: flex; flex-wrap: wrap; gap: 0.1rem 1.25rem; margin-top: 0.4rem; font-size: 0.8rem;
   color: var(--body-text-color-subdued);

@@ -1,11 +1,12 @@
 """The figures of a model's `report.json` in words, and as bars; all of them in a table.
 
-The report is flat, "set.figure" -> number. What is known here gets a sentence; a figure that is not
-stands in the table under its own name.
+A report is flat, "set.figure" -> number, with `details` (how many items, how it was obtained) and
+the same of `baselines` and `peers`. What is known here gets words; a figure that is not stands in
+the table under its own name.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from mlx_toy.ui.markup import as_text, plural
 
@@ -14,36 +15,76 @@ TEXTS = {
     "stories_public": "simple stories",
 }
 QUESTIONS = "squad_dev_public."
-BARS = {
-    "quote_holds_answer": "The sentence quoted holds the answer",
-    "f1": "Words of the answer that are right (F1)",
-    "exact_match": "Answers that are right to the letter",
-    "correct_refusals": "Questions without an answer that it turns down",
-    "false_refusals": "Questions with an answer that it turns down (fewer is better)",
-}
 RECALL_AT = "recall@5"
+SHARES = {  # figures in percent, the most telling first
+    f"{QUESTIONS}quote_holds_answer": "The sentence quoted holds the answer",
+    f"{QUESTIONS}cited_holds_answer": "It cites the passage that answers, of four",
+    f"{QUESTIONS}f1": "Words of the answer that are right (F1)",
+    f"{QUESTIONS}exact_match": "Answers that are right to the letter",
+    f"{QUESTIONS}correct_refusals": "Questions without an answer that it turns down",
+    f"{QUESTIONS}false_refusals": "Questions with an answer that it turns down (fewer is better)",
+    "blimp_public.accuracy": "Grammar: the right one of two sentences (by chance 50%)",
+    "chats.fluent_and_on_topic": "Replies that are fluent and on topic, by a reader",
+    "endings.by_themselves": "Replies that end by themselves",
+    "memory.verbatim": "Samples that stand word for word in what it read (fewer is better)",
+}
+
+Report = Mapping[str, Any]
 
 
-def report_card_html(report: dict[str, Any], retriever: dict[str, Any]) -> str:
+class Found(NamedTuple):
+    """How well the search did on a set: questions, passages, and recall from 0 to 1."""
+
+    name: str
+    questions: int
+    passages: int
+    recall: float
+
+
+def report_card_html(report: Report, retriever: Report) -> str:
     """What was measured, most telling first.
 
     Args:
         report: of the model.
         retriever: of the embedder, as `python -m train embedder` writes it.
     """
-    numbers = {name: value for name, value in report.items() if _is_number(value)}
-    sentences = [*_reading(numbers), *_answering(numbers), *_finding(retriever)]
+    numbers = _numbers(report)
+    found = list(_recall(retriever))
+    sentences = [*_reading(numbers), *_answering(numbers, _counts(report)), *map(_finding, found)]
     if not sentences and not numbers:
         return '<p class="empty">Nothing was measured for this model.</p>'
     said = "".join(f"<li>{as_text(line)}</li>" for line in sentences)
-    return f"<ul>{said}</ul>{_bars(numbers, retriever)}{_table(numbers)}"
+    details = f"{_beside_others(report, numbers)}{_table(report, numbers)}"
+    return f"<ul>{said}</ul>{_bars(numbers, found)}{details}"
+
+
+def _numbers(report: Report) -> dict[str, float]:
+    return {name: value for name, value in report.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _reading(numbers: dict[str, float]) -> Iterator[str]:
+def _detail(report: Report, name: str) -> dict[str, Any]:
+    details = report.get("details")
+    found = details.get(name) if isinstance(details, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _counts(report: Report) -> dict[str, int]:
+    """Number of items behind each figure of questions."""
+    counts = {}
+    for name, all_of in (
+        ("quote_holds_answer", "answerable_questions"),
+        ("correct_refusals", "unanswerable_questions"),
+    ):
+        count = _detail(report, QUESTIONS + name).get("n", report.get(QUESTIONS + all_of, 0))
+        counts[name] = int(count or 0) if _is_number(count) else 0
+    return counts
+
+
+def _reading(numbers: Mapping[str, float]) -> Iterator[str]:
     for name, words in TEXTS.items():
         if bits := numbers.get(f"bits_per_byte.{name}"):
             yield (
@@ -52,60 +93,42 @@ def _reading(numbers: dict[str, float]) -> Iterator[str]:
             )
 
 
-def _answering(numbers: dict[str, float]) -> Iterator[str]:
-    asked = int(numbers.get(QUESTIONS + "answerable_questions", 0))
-    others = int(numbers.get(QUESTIONS + "unanswerable_questions", 0))
-    quoted = numbers.get(QUESTIONS + "quote_holds_answer")
-    if asked and quoted is not None:
-        yield (
-            f"Asked {plural(asked, 'question')} with the passage that answers, it quoted a "
-            f"sentence that holds the answer for {round(asked * quoted / 100):,} ({quoted:.0f}%)."
-        )
-    refused = numbers.get(QUESTIONS + "correct_refusals")
-    if others and refused is not None:
-        yield (
-            f"Asked {plural(others, 'question')} that the passage does not answer, it said so for "
-            f"{round(others * refused / 100):,} ({refused:.0f}%)."
-        )
+def _answering(numbers: Mapping[str, float], counts: Mapping[str, int]) -> Iterator[str]:
+    for name, asked in (
+        (
+            "quote_holds_answer",
+            "with the passage that answers, it quoted a sentence that holds the answer",
+        ),
+        ("correct_refusals", "that the passage does not answer, it said so"),
+    ):
+        share, count = numbers.get(QUESTIONS + name), counts[name]
+        if share is not None and count:
+            hits = round(count * share / 100)
+            yield f"Asked {plural(count, 'question')} {asked} for {hits:,} ({share:.0f}%)."
 
 
-def _finding(retriever: dict[str, Any]) -> Iterator[str]:
-    for name, found in _recall(retriever):
-        asked, passages = found["questions"], found["passages"]
-        yield (
-            f"Searching {passages:,} passages of {name} for {asked:,} questions, it had the right "
-            f"passage among the first five for {found['recall']:.0%}."
-        )
+def _finding(found: Found) -> str:
+    return (
+        f"Searching {found.passages:,} passages of {found.name} for {found.questions:,} questions, "
+        f"it had the right passage among the first five for {found.recall:.0%}."
+    )
 
 
-def _recall(retriever: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Sets that the search was measured on, with the recall of the better of its two fusions."""
+def _recall(retriever: Report) -> Iterator[Found]:
+    """Sets that the search was measured on, with the recall of the best way to fuse there is."""
     sets = retriever.get("evaluation")
     for name, figures in sets.items() if isinstance(sets, dict) else ():
         if not isinstance(figures, dict):
             continue
         fused = figures.get("summed") or figures.get("fused")
         if isinstance(fused, dict) and _is_number(fused.get(RECALL_AT)):
-            yield (
-                str(name),
-                {
-                    "questions": figures.get("questions", 0),
-                    "passages": figures.get("passages", 0),
-                    "recall": fused[RECALL_AT],
-                },
-            )
+            questions, passages = (int(figures.get(key, 0)) for key in ("questions", "passages"))
+            yield Found(str(name), questions, passages, fused[RECALL_AT])
 
 
-def _bars(numbers: dict[str, float], retriever: dict[str, Any]) -> str:
-    shares = [
-        (words, numbers[QUESTIONS + name] / 100)
-        for name, words in BARS.items()
-        if QUESTIONS + name in numbers
-    ]
-    shares += [
-        (f"Right passage among the first five, {name}", found["recall"])
-        for name, found in _recall(retriever)
-    ]
+def _bars(numbers: Mapping[str, float], found: list[Found]) -> str:
+    shares = [(words, numbers[name] / 100) for name, words in SHARES.items() if name in numbers]
+    shares += [(f"Right passage among the first five, {f.name}", f.recall) for f in found]
     rows = "".join(
         f'<div class="bar-row"><span>{as_text(words)}</span>'
         f'<span class="track"><span style="width:{min(max(share, 0), 1):.1%}"></span></span>'
@@ -115,12 +138,60 @@ def _bars(numbers: dict[str, float], retriever: dict[str, Any]) -> str:
     return f'<h3>Accuracy by task</h3><div class="bars">{rows}</div>' if rows else ""
 
 
-def _table(numbers: dict[str, float]) -> str:
+def _beside_others(report: Report, numbers: Mapping[str, float]) -> str:
+    """A column for each baseline and other model that was measured the same way."""
+    others = {
+        name: _numbers(figures)
+        for kind in ("peers", "baselines")
+        for name, figures in (report.get(kind) or {}).items()
+    }
+    shared = [name for name in numbers if any(name in other for other in others.values())]
+    if not shared:
+        return ""
+    heads = "".join(f"<th>{as_text(name)}</th>" for name in ("This model", *others))
     rows = "".join(
-        f"<tr><th>{as_text(name)}</th><td>{value:,}</td></tr>" for name, value in numbers.items()
+        f"<tr><th>{as_text(_words(name))}</th>"
+        + "".join(_cell(figures.get(name)) for figures in (numbers, *others.values()))
+        + "</tr>"
+        for name in shared
     )
     return (
-        f"<details><summary>Every figure of the model</summary><table>{rows}</table></details>"
+        "<details><summary>Beside other models</summary><div class='wide'><table>"
+        f"<thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _words(name: str) -> str:
+    """What a figure is called."""
+    kind, _, what = name.partition(".")
+    if kind == "bits_per_byte":
+        return f"Bits per byte of {TEXTS.get(what, what)}"
+    return SHARES.get(name, name)
+
+
+def _cell(value: float | None) -> str:
+    return f"<td>{'' if value is None else f'{value:,.4g}'}</td>"
+
+
+def _table(report: Report, numbers: Mapping[str, float]) -> str:
+    rows = "".join(
+        f"<tr><th>{as_text(name)}</th><td>{value:,}</td><td>{_how(report, name)}</td></tr>"
+        for name, value in numbers.items()
+    )
+    return (
+        "<details><summary>Every figure, and how it was obtained</summary>"
+        f"<div class='wide'><table>{rows}</table></div></details>"
         if rows
         else ""
     )
+
+
+def _how(report: Report, name: str) -> str:
+    about = _detail(report, name)
+    error = about.get("standard_error")
+    parts = [
+        *([f"± {error:g}"] if _is_number(error) else []),
+        *([f"{about['n']:,} {about.get('of', '')}"] if _is_number(about.get("n")) else []),
+        *([str(about["how"])] if about.get("how") else []),
+    ]
+    return as_text(" · ".join(parts))

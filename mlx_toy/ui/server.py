@@ -8,6 +8,7 @@ of 9, the model after 17 s instead of 14).
 
 import argparse
 import errno
+import importlib.util
 import os
 import signal
 import socket
@@ -24,10 +25,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the app until it is interrupted; returns the exit code."""
     parser = argparse.ArgumentParser(prog="app.py", description="Open the chat in a browser.")
     add_arguments(parser)
+    parser.add_argument(
+        "--mcp", action="store_true", help="offer the documents as tools to MCP clients, too"
+    )
     options = parser.parse_args(argv)
     try:
         settings = from_options(options)
-        serve(settings, choose_port(settings.host, settings.port))
+        if options.mcp:
+            check_mcp()
+        serve(settings, choose_port(settings.host, settings.port), options.mcp)
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
@@ -74,7 +80,17 @@ def _bound(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(settings: Settings, port: int) -> None:
+def check_mcp() -> None:
+    """Look for what MCP needs beside Gradio.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if importlib.util.find_spec("mcp") is None:
+        raise UserError("--mcp needs one more package: pip install -r requirements.txt")
+
+
+def serve(settings: Settings, port: int, mcp: bool = False) -> None:
     """Listen on a free port until SIGINT or SIGTERM, then close the engine and the library."""
     from mlx_toy.assistant import Assistant
     from mlx_toy.ui.loading import Loading
@@ -88,8 +104,11 @@ def serve(settings: Settings, port: int) -> None:
 
     page = build(settings, loading)
     try:
-        launch(page, settings, port)
-        print(f"mlx-toy is listening on http://{_shown(settings.host)}:{port}", flush=True)
+        launch(page, settings, port, mcp)
+        address = f"http://{shown_host(settings.host)}:{port}"
+        print(f"mlx-toy is listening on {address}", flush=True)
+        if mcp:
+            print(f"MCP clients connect to {address}/gradio_api/mcp/", flush=True)
         loading.start()
         ended.wait()
     except OSError as error:  # somebody took the port since it was chosen
@@ -99,6 +118,6 @@ def serve(settings: Settings, port: int) -> None:
         loading.close()
 
 
-def _shown(host: str) -> str:
+def shown_host(host: str) -> str:
     """A host as it stands in an address that can be opened."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)

@@ -56,8 +56,19 @@ class SettingsPanel:
 
     def __init__(self, settings: Settings) -> None:
         self._defaults = AnswerOptions.of(settings)
+        # Beside the accordion: what is inside exists only once it was opened.
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        model = as_text(settings.model or "the bundled one")
+        with gr.Accordion("Settings", open=False, elem_id="settings"):
+            self._build(as_text(settings.model or "the bundled one"))
+        # By hand only: a page that is opened changes its components, too, before they are restored.
+        changes = [component.input for component in self.inputs]
+        gr.on(
+            changes, self.changed, self.inputs, [self._kept], trigger_mode="always_last", **AT_ONCE
+        )
+        reset = [*self.inputs, self._kept]
+        self._reset.click(lambda: [*self._values(), {}], None, reset, **AT_ONCE)
+
+    def _build(self, model: str) -> None:
         gr.HTML(f'<p class="model">Model: {model}. {OTHER_MODEL}</p>', padding=False)
         strict = gr.Checkbox(
             self._defaults.strict,
@@ -77,11 +88,6 @@ class SettingsPanel:
         self._names = ["strict", "system_prompt", *(dial.name for dial in DIALS)]
         self.inputs: list[Any] = [strict, system_prompt, *sliders]
         self._reset = gr.Button("Reset to defaults", size="sm", elem_id="reset-settings")
-        changes = [component.change for component in self.inputs]
-        gr.on(
-            changes, self.changed, self.inputs, [self._kept], trigger_mode="always_last", **AT_ONCE
-        )
-        self._reset.click(lambda: self._values(), None, self.inputs, **AT_ONCE)
 
     def connect(self, page: gr.Blocks) -> None:
         """Put the dials where this browser left them, when the page is opened."""

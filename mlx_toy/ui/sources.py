@@ -22,6 +22,7 @@ from mlx_toy.ui.markup import as_text, sentence
 from mlx_toy.ui.visitors import Visitors
 
 SURROUNDINGS = 900  # characters of the document before and after a passage
+PAGES_OF_PASSAGE = 3  # on which its words are looked for: it may begin at the end of one
 DRAWN_AT_ONCE = 2  # pages: each takes a process
 NO_ANSWER = (
     "The passages that an answer was taken from stand here. Click an older answer to see its own."
@@ -47,7 +48,9 @@ class Shown:
     trace: Trace | None = None
 
 
-def shown(sources: Sequence[Source], abstained: bool, trace: Trace | None = None) -> Shown:
+def shown_of(
+    sources: Sequence[Source], abstained: bool = False, trace: Trace | None = None
+) -> Shown:
     """What to show of an answer."""
     note = NONE_ANSWERS if abstained and sources else "" if sources else NO_SOURCES
     return Shown(tuple(sources), note, trace)
@@ -60,17 +63,16 @@ class SourcesPanel:
         loading: the assistant on its way.
         visitors: whose documents a request may reach.
         secret: the component that keeps the visitor's secret.
-
-    Attributes:
-        shown: the state that says what is shown: a `Shown`.
+        shown: the state that says what is shown, a `Shown`.
     """
 
-    def __init__(self, loading: Loading, visitors: Visitors, secret: gr.BrowserState) -> None:
+    def __init__(
+        self, loading: Loading, visitors: Visitors, secret: gr.BrowserState, shown: gr.State
+    ) -> None:
         self._loading, self._visitors, self._secret = loading, visitors, secret
-        self.shown = gr.State(Shown())
         with gr.Column(elem_id="sources"):
 
-            @gr.render(inputs=[self.shown], show_progress="hidden")
+            @gr.render(inputs=[shown], show_progress="hidden")
             def _panel(shown: Shown) -> None:
                 if shown.note:
                     gr.HTML(f'<p class="empty">{shown.note}</p>', padding=False)
@@ -120,7 +122,7 @@ def in_document_html(library: Library, workspace: str, source: Source) -> str:
     file = library.original(workspace, source.hit.document_id)
     if source.hit.page is None or file is None or file.suffix.lower() != ".pdf":
         return _surroundings_html(text, source)
-    pages = [source.hit.page, source.hit.page + 1]  # a passage may end on the next one
+    pages = range(source.hit.page, source.hit.page + PAGES_OF_PASSAGE)
     try:
         image = page_image(file, pages, _marks(text, source))
     except UserError as error:
@@ -137,9 +139,9 @@ def in_document_html(library: Library, workspace: str, source: Source) -> str:
 
 def _spans(source: Source) -> list[Span]:
     """Where in the text of a passage the words of the answer stand."""
-    if source.start is None or source.end is None:
-        return []
-    return [(source.start, source.end)]
+    if source.spans:
+        return list(source.spans)
+    return [] if source.start is None or source.end is None else [(source.start, source.end)]
 
 
 def _marks(text: str, source: Source) -> list[Mark]:

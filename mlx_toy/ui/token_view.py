@@ -69,7 +69,7 @@ def answer_html(assistant: Assistant, shown: Shown) -> str:
     ids = trace.answer_ids[:MAX_TOKENS]
     spans = passage_tokens(engine, trace.prompt_ids)
     details = token_details(engine, trace.prompt_ids, ids, spans)
-    cited = [source.number for source in shown.sources if source.quote]
+    cited = [source.number for source in shown.sources if source.quote is not None]
     texts = [source.hit.text for source in shown.sources]
     copied = copied_from([detail.text for detail in details], texts, cited)
     names = [f"[{source.number}] {place(source)}" for source in shown.sources]
@@ -119,7 +119,7 @@ def _token_html(
     return (
         f'<input type="radio" name="token" id="token-{number}"{" checked" if chosen else ""}>'
         f'<label class="token p{step}" for="token-{number}">{text}'
-        f'<span class="said"> {_percent(detail.probability)}</span></label>{line_end}'
+        f'<span class="said"> {as_text(percent(detail.probability))}</span></label>{line_end}'
         f'<div class="details">{_details_html(detail, copied, passages)}</div>'
     )
 
@@ -131,7 +131,7 @@ def _details_html(
     sure = "no doubt" if choices == "even" else f"as if among {choices} choices"
     head = (
         f"<p><strong>{as_text(visible(detail.text))}</strong> "
-        f"probability {_percent(detail.probability)} · rank {detail.rank:,} · "
+        f"probability {as_text(percent(detail.probability))} · rank {detail.rank:,} · "
         f"entropy {detail.entropy_bits:.2f} bits ({sure})</p>"
     )
     rows = "".join(
@@ -163,11 +163,12 @@ def _bar(html: str, share: float, chosen: bool = False) -> str:
     """A line with a bar behind it as long as the share."""
     return (
         f'<li{" class=chosen" if chosen else ""} style="--share:{share:.3f}">'
-        f"<span>{html}</span><span>{_percent(share)}</span></li>"
+        f"<span>{html}</span><span>{as_text(percent(share))}</span></li>"
     )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A probability for people."""
     if 0 < share < 0.001:
-        return "&lt; 0.1%"
+        return "< 0.1%"
     return f"{100 * share:.1f}%" if share < 0.0995 else f"{100 * share:.0f}%"

@@ -38,7 +38,7 @@ def tokenizer_html(engine: Engine, text: str, reading: Reading = "text") -> str:
     )
     pieces = pieces_of(engine.tokenizer, ids)
     return (
-        f'<div class="tokens">{_counts(text, pieces)}{_pieces(pieces)}'
+        f'<div class="token-sheet">{_counts(text, pieces)}{_pieces(pieces)}'
         f"{_note(text, pieces)}{_ids(pieces)}{_table(pieces)}</div>"
     )
 

@@ -47,7 +47,7 @@ class TokenizerTab:
         )
         gr.Examples([[example] for example in EXAMPLES], [text], label="Texts to try")
         reading = gr.Radio(READINGS, value="text", label="Read it", elem_id="reading")
-        shown = gr.HTML("", elem_id="tokens", padding=False)
+        shown = gr.HTML("", elem_id="token-pieces", padding=False)
         gr.on(
             [tab.select, text.change, reading.change],
             self._show,

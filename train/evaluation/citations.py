@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from corpus.bm25 import Bm25
-from mlx_toy.progress import Progress
 from train.evaluation.figure import Figure, share
 from train.evaluation.questions import SET, ask, holds, shuffled
 from train.evaluation.subject import Subject
@@ -28,17 +27,15 @@ _HOW_ANSWERED = "the same, of those that were answered"
 def measure(subject: Subject) -> dict[str, Figure]:
     """Share of answerable questions whose citation is right."""
     chosen = list(four_passages(shuffled(subject.data), subject.sizes.citations))
-    progress = Progress("citations", len(chosen))
+    asked = [(record["question"], passages) for record, passages in chosen]
     right, answered = [], []
-    for record, passages in chosen:
-        answer = ask(subject.engine, record["question"], passages)
+    answers = ask(subject.engine, asked, "citations")
+    for answer, (record, passages) in zip(answers, chosen, strict=True):
         cited = [passages[number - 1] for number in answer.citations]
         hit = bool(cited) and all(holds(passage, record["answers"]) for passage in cited)
         right.append(hit)
         if not answer.abstained:
             answered.append(hit)
-        progress.add(1)
-    progress.end()
     return {
         CITED: share(right, "answerable questions", _HOW),
         CITED_IF_ANSWERED: share(answered, "answered questions", _HOW_ANSWERED),

@@ -25,7 +25,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     progress = Progress("endings", len(chosen) * seeds)
     well = []
     for seed in range(seeds):
-        sampling = Sampling(max_tokens=MAX_TOKENS, seed=seed)
+        sampling = Sampling(max_tokens=MAX_TOKENS, seed=seed * len(chosen))
         for replies in conversations(subject.engine, chosen, sampling):
             well += [ends_well(reply) for reply in replies]
             progress.add(1)

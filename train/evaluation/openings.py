@@ -6,7 +6,7 @@ two turns, twelve each. No line of them stands in the dialogues that the project
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
@@ -46,8 +46,16 @@ def openings() -> list[Opening]:
 def conversations(
     engine: Engine, chosen: Iterable[Opening], sampling: Sampling
 ) -> Iterator[list[Reply]]:
-    """The replies to each opening, one a turn."""
-    for opening in chosen:
+    """The replies to each opening, one a turn.
+
+    Args:
+        engine: the model.
+        chosen: the openings.
+        sampling: with a seed; that of each opening is one more than that of the one before, or
+            all would be answered by the same throws of the dice.
+    """
+    for number, opening in enumerate(chosen):
+        own = replace(sampling, seed=(sampling.seed or 0) + number)
         messages: list[Message] = []
         replies = []
         for turn in opening.turns:
@@ -55,7 +63,7 @@ def conversations(
             prompt = engine.render(messages)
             if len(prompt) + sampling.max_tokens > engine.context_length:
                 prompt = engine.render(messages[-1:])  # as in the app, the oldest turns leave
-            generation = engine.generate(prompt, sampling)
+            generation = engine.generate(prompt, own)
             text = "".join(chunk.text for chunk in generation)
             replies.append(Reply(text, generation.stats.finish == "stop"))
             messages.append({"role": "assistant", "content": text})

@@ -6,7 +6,7 @@ from `calibration.json` (written by `python -m train calibrate`); a directory ma
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from mlx_toy.confidence import CALIBRATION_FILE
+from mlx_toy.training_history import Stage, read_history
 from train.evaluation.grammar import ACCURACY
+from train.evaluation.questions import CALIBRATION
 
 FOLDER = "figures"
 _DPI = 110
@@ -35,14 +38,14 @@ def draw(out: Path, model: Path, report: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         Title and file, relative to `out`, of each.
     """
-    history = _read(model / "training.json").get("stages", [])
+    history = read_history(model)
     made = {
         "Training loss and held-out bits per byte": ("loss.png", loss_curve(history)),
         "Samples through training": ("samples.png", samples(history)),
         "BLiMP accuracy by phenomenon": ("phenomena.png", phenomena(report)),
         "Calibration of abstention": (
             "calibration.png",
-            calibration(_read(model / "calibration.json")),
+            calibration(report, _read(model / CALIBRATION_FILE)),
         ),
     }
     drawn = {}
@@ -59,40 +62,44 @@ def draw(out: Path, model: Path, report: Mapping[str, Any]) -> dict[str, str]:
     return drawn
 
 
-def loss_curve(stages: list[dict[str, Any]]) -> Figure | None:
+def loss_curve(stages: Sequence[Stage]) -> Figure | None:
     """Loss, and bits per byte of validation texts, over the tokens read in all stages."""
-    if not any(stage["metrics"] for stage in stages):
+    if not any(stage.metrics for stage in stages):
         return None
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    colours: dict[str, str] = {}  # a set has one, in all stages
     before = 0.0
     for stage in stages:
-        metrics = stage["metrics"]
-        losses = [(before + m["tokens"] / 1e6, m["loss"]) for m in metrics if m.get("loss")]
+        at = [before + metric.tokens / 1e6 for metric in stage.metrics]
+        losses = [(x, m.loss) for x, m in zip(at, stage.metrics, strict=True) if m.loss is not None]
         if losses:
-            left.plot(*zip(*losses, strict=True), linewidth=1, label=stage["stage"])
-        points: dict[str, list[tuple[float, float]]] = {}
-        for metric in metrics:
-            for name, value in (metric.get("bits_per_byte") or {}).items():
-                points.setdefault(name, []).append((before + metric["tokens"] / 1e6, value))
-        for name, line in points.items():
-            right.plot(*zip(*line, strict=True), marker=".", label=name)
-        before += max((metric["tokens"] for metric in metrics), default=0) / 1e6
+            left.plot(*zip(*losses, strict=True), linewidth=1, label=stage.name)
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for x, metric in zip(at, stage.metrics, strict=True):
+            for name, value in metric.bits_per_byte.items():
+                lines.setdefault(name, []).append((x, value))
+        for name, line in lines.items():
+            label = None if name in colours else name
+            colour = colours.setdefault(name, f"C{len(colours) % 10}")
+            right.plot(*zip(*line, strict=True), marker=".", color=colour, label=label)
+        before = max(at, default=before)
     left.set(xlabel="million tokens", ylabel="nats a target", title="training loss")
     right.set(xlabel="million tokens", ylabel="bits per byte", title="held out during training")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=7)
+    left.grid(alpha=0.3)
+    right.grid(alpha=0.3)
+    left.legend(fontsize=7)
+    if colours:
+        right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
-def samples(stages: list[dict[str, Any]]) -> Figure | None:
+def samples(stages: Sequence[Stage]) -> Figure | None:
     """What the model wrote from the same beginnings at a few checkpoints."""
     found = [
-        (f"{stage['stage']}, step {sample['step']:,}", sample["texts"])
+        (f"{stage.name}, step {sample.step:,}", sample.texts)
         for stage in stages
-        for sample in stage["samples"]
-        if sample["texts"]
+        for sample in stage.samples
+        if sample.texts
     ]
     if not found:
         return None
@@ -102,17 +109,17 @@ def samples(stages: list[dict[str, Any]]) -> Figure | None:
     for label, texts in (found[index] for index in chosen):
         lines = [
             textwrap.fill(
-                f"{sample['prompt']}|{sample['text']}".replace("\n", " "),
+                f"[{prompt}]{text}".replace("\n", " "),
                 _SAMPLE_WIDTH,
                 initial_indent="  ",
                 subsequent_indent="    ",
             )
-            for sample in texts[:2]
+            for prompt, text in texts[:2]
         ]
         blocks.append("\n".join([label, *lines]))
     text = "\n\n".join(blocks)
-    height = 0.3 + 0.17 * (text.count("\n") + 1)
-    figure = pyplot.figure(figsize=(9, height))
+    height = 0.3 + 0.136 * (text.count("\n") + 1)
+    figure = pyplot.figure(figsize=(7.5, height))
     figure.text(
         0.02, 1 - 0.15 / height, text, va="top", family="monospace", fontsize=8, parse_math=False
     )
@@ -136,22 +143,45 @@ def phenomena(report: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def calibration(content: Mapping[str, Any]) -> Figure | None:
-    """Reliability: of answers given a confidence, the share that was right."""
-    points = content.get("reliability") or []
-    if not points:
+def calibration(report: Mapping[str, Any], fitted: Mapping[str, Any]) -> Figure | None:
+    """Reliability: of questions given a confidence, the share that is so.
+
+    Args:
+        report: may say how it was on the questions of the report.
+        fitted: the content of `calibration.json`, which says how it was where it was fitted.
+    """
+    parts = report.get("details", {}).get(CALIBRATION, {}).get("parts", {})
+    curves = {name: [(p["predicted"], p["observed"]) for p in c] for name, c in _curves(fitted)}
+    if not parts and not curves:
         return None
-    figure, axes = pyplot.subplots(figsize=(5, 4.5), constrained_layout=True)
+    figure, axes = pyplot.subplots(figsize=(5.5, 5), constrained_layout=True)
     axes.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1)
-    axes.plot(
-        [point["predicted"] for point in points],
-        [point["observed"] for point in points],
-        marker="o",
-        color="#4878a8",
-    )
-    axes.set(xlabel="predicted", ylabel="observed", xlim=(0, 1), ylim=(0, 1))
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker=".", linewidth=1, label=name)
+    if parts:
+        axes.errorbar(
+            [float(predicted) / 100 for predicted in parts],
+            [part["value"] / 100 for part in parts.values()],
+            yerr=[part["standard_error"] / 100 for part in parts.values()],
+            marker="o",
+            capsize=2,
+            label="held-out questions: the passage answers",
+        )
+    axes.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(fontsize=7)
     axes.grid(alpha=0.3)
     return figure
+
+
+def _curves(content: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Each reliability curve in a calibration, with the name of what it is of."""
+    for key, value in content.items():
+        if key == "reliability" and isinstance(value, list) and value:
+            yield f"calibration: {name or 'the passages answer'}", value
+            continue
+        best = value[0] if isinstance(value, list) and value else value  # of several, what counts
+        if isinstance(best, dict):
+            yield from _curves(best, key.replace("_", " "))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from train.evaluation.subject import Subject
 PAGE = "replies.md"
 FLUENT = "chats.fluent_and_on_topic"
 _HOW = "a reader's verdict on the one reply to each fixed opening (the last of two turns)"
-_SEED = 0
+_FIRST_SEED = 1
 _HEAD = "| # | kind | opening | reply | fluent and on topic? |\n|---:|---|---|---|---|\n"
 _CELLS = re.compile(r"(?<!\\)\|")
 
@@ -40,7 +40,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Answer all openings and write the page."""
     chosen = openings()
-    sampling = Sampling(max_tokens=MAX_TOKENS, seed=_SEED)
+    sampling = Sampling(max_tokens=MAX_TOKENS, seed=_FIRST_SEED)
     with Engine.load(options.model) as engine:
         progress = Progress("replies", len(chosen))
         answered = []
@@ -67,9 +67,9 @@ def write_page(
         rows.append(f"| {number} | {opening.kind} | {shown} | {kept.get(shown, '')} |\n")
     text = (
         f"# Replies of {name} to {len(rows)} fixed openings\n\n"
-        f"Sampled with the app's settings and the seed {_SEED}; all of them, none chosen. Of two "
-        "turns the second reply counts; the first stands in italics. The last column is the "
-        "reader's: yes or no.\n\n"
+        "Sampled with the app's settings, the number of the row as the seed; all of them, none "
+        "chosen. Of two turns the second reply counts; the first stands in italics. The last "
+        "column is the reader's: yes or no.\n\n"
     )
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text + _HEAD + "".join(rows), encoding="utf-8")
@@ -111,5 +111,5 @@ def verdict_figures(page: Path) -> dict[str, Figure]:
 
 def _cell(text: str) -> str:
     """A text in one cell of a Markdown table, where nothing of it is markup."""
-    escaped = re.sub(r"([\\|*_`<>\[\]#~&!$])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\|*_`<>\[\]#~&$])", r"\\\1", " ".join(text.split()))
     return escaped or "(nothing)"

@@ -12,7 +12,7 @@ from mlx_toy.progress import Progress
 from mlx_toy.scoring import with_start
 
 Score = Callable[[Sequence[str], str], list[float]]  # (texts, what they are) -> nats of each
-_PIECE = 64  # texts that are scored between two lines of progress
+_PIECE_TOKENS = 8192  # scored between two looks at the progress; at least one text
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Sizes:
     """
 
     texts: int = 200
-    pairs: int = 200
-    questions: int = 600
-    citations: int = 250
+    pairs: int = 100
+    questions: int = 500
+    citations: int = 200
     seeds: int = 3
     samples: int = 500
 
@@ -44,6 +44,7 @@ class Subject:
 
     Attributes:
         engine: the model.
+        directory: where it was loaded from.
         data: directory that holds `eval/`.
         sizes: how much of the data.
         shards: token shards that the model was trained on, None where they are not at hand.
@@ -51,6 +52,7 @@ class Subject:
     """
 
     engine: Engine
+    directory: Path
     data: Path
     sizes: Sizes
     shards: Path | None
@@ -63,14 +65,27 @@ class Subject:
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         nats = [math.nan] * len(ids)
         progress = Progress(name, len(ids))
-        for start in range(0, len(order), _PIECE):
-            chosen = order[start : start + _PIECE]
+        for chosen in _pieces(order, ids):
             scored = self.engine.score([ids[index] for index in chosen])
             for index, (value, _) in zip(chosen, scored, strict=True):
                 nats[index] = value
             progress.add(len(chosen))
         progress.end()
         return nats
+
+
+def _pieces(order: Sequence[int], ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """The order, cut where texts have `_PIECE_TOKENS` tokens together."""
+    piece: list[int] = []
+    tokens = 0
+    for index in order:
+        if piece and tokens + len(ids[index]) > _PIECE_TOKENS:
+            yield piece
+            piece, tokens = [], 0
+        piece.append(index)
+        tokens += len(ids[index])
+    if piece:
+        yield piece
 
 
 def held_out(data: Path, name: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,297 @@
+"""A server that speaks OpenAI's chat protocol, so that any client of it can use the model.
+
+    python -m mlx_toy serve --port 8000
+    curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+         -d '{"model": "mlx-toy", "messages": [{"role": "user", "content": "Hello"}]}'
+
+`"documents": true` in a request answers from the library and adds the passages as `sources`; a
+client that cannot send it chooses the model `NAME+documents` instead. Such an answer comes in one
+piece, because no word of it is sent before it has been checked against its passage.
+
+uvicorn and starlette come with Gradio.
+
+On an address of this machine alone, requests that name another host are refused: a page in the
+owner's browser could otherwise reach the server by a name that it controls (DNS rebinding).
+"""
+
+import argparse
+import json
+import signal
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mlx_toy.assistant import Assistant, Update
+from mlx_toy.chat import Message
+from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
+from mlx_toy.output import note, reply_as_json
+from mlx_toy.settings import OWN_WORKSPACE, Settings
+from mlx_toy.ui.server import choose_port, shown_host
+
+WITH_DOCUMENTS = "+documents"  # at the end of a model's name
+UNSUPPORTED = ("stop", "tools", "functions", "response_format", "logprobs")
+MAX_BODY = 4 * 2**20  # bytes of a request
+GRACE_S = 3  # for answers that are being sent when the server is told to end
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+FINISH = {"length": "length"}  # OpenAI's word for why an answer ended; else "stop"
+# What a request may say under OpenAI's names, or mlx_lm.server's, and what we call it.
+DIALS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "repetition_penalty": "repetition_penalty",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "seed": "seed",
+    "strict": "strict",
+    "passages": "passages",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, checked.
+
+    Attributes:
+        messages: the conversation without its system turns.
+        options: how to answer; the system turns are its system prompt.
+        model: as the client calls it.
+        documents: whether to answer from the library.
+        stream: whether the answer is sent as it grows.
+    """
+
+    messages: list[Message]
+    options: AnswerOptions
+    model: str
+    documents: bool
+    stream: bool
+
+
+def parse(body: Any, defaults: AnswerOptions, name: str) -> Asked:
+    """Read the body of a chat request.
+
+    Args:
+        body: JSON of OpenAI's form.
+        defaults: what counts where the request says nothing.
+        name: of the model that is served; any other that is asked for gets it all the same.
+
+    Raises:
+        UserError: it has another form, or a value that is out of range.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        raise UserError('the request needs "messages", a list')
+    if body.get("n") not in (None, 1):
+        raise UserError('"n" must be 1: there is one answer to a request')
+    for name_of_field in UNSUPPORTED:
+        if body.get(name_of_field):
+            raise UserError(f'"{name_of_field}" is not supported: leave it out')
+    turns = [_turn(turn) for turn in body["messages"]]
+    if not turns or turns[-1][0] != "user":
+        raise UserError("the last message must be the user's")
+    system = "\n".join(text for role, text in turns if role == "system")
+    messages: list[Message] = [
+        {"role": "assistant" if role == "assistant" else "user", "content": text}
+        for role, text in turns
+        if role != "system"
+    ]
+    wanted = {ours: body[theirs] for theirs, ours in DIALS.items() if body.get(theirs) is not None}
+    try:
+        options = replace(defaults, system_prompt=system, **wanted)
+    except TypeError as error:
+        raise UserError(f"a value of the request has the wrong type ({error})") from error
+    model = body.get("model") if isinstance(body.get("model"), str) else name
+    documents = body.get("documents", str(model).endswith(WITH_DOCUMENTS))
+    return Asked(messages, options, str(model), bool(documents), bool(body.get("stream")))
+
+
+def _turn(turn: Any) -> tuple[str, str]:
+    """Role and text of a message, whose content may be a list of text parts."""
+    role = turn.get("role") if isinstance(turn, dict) else None
+    content = turn.get("content") if isinstance(turn, dict) else None
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        texts = [part.get("text") for part in content if part.get("type") == "text"]
+        content = "".join(map(str, texts)) if len(texts) == len(content) else None
+    roles = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+    if role not in roles or not isinstance(content, str):
+        raise UserError(
+            f"a message of role {role!r} cannot be read: use system, user or assistant, and text"
+        )
+    return roles[role], content
+
+
+class Server:
+    """The routes, as functions of one assistant.
+
+    Args:
+        assistant: answers; must be loaded.
+    """
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant, self._name = assistant, assistant.engine.name
+        self._began = int(time.time())
+
+    def app(self, hosts: list[str]) -> Starlette:
+        """The application, for requests to these hosts ("*" for any)."""
+        return Starlette(
+            routes=[
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            ],
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+            exception_handlers={UserError: _refuse},
+        )
+
+    async def _models(self, request: Request) -> Response:
+        names = (self._name, self._name + WITH_DOCUMENTS)
+        made = {"object": "model", "created": self._began, "owned_by": "mlx-toy"}
+        return JSONResponse({"object": "list", "data": [{"id": n, **made} for n in names]})
+
+    async def _chat(self, request: Request) -> Response:
+        asked = parse(await _json(request), self._assistant.options(), self._name)
+        head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": asked.model,
+        }
+        workspace = OWN_WORKSPACE if asked.documents else None
+        if workspace and not await run_in_threadpool(self._assistant.documents, workspace):
+            raise UserError("there are no documents: add some with `python -m mlx_toy add FILE`")
+        updates = self._assistant.reply(workspace, asked.messages, asked.options)
+        # The first update is waited for here, so that a refused request is no broken-off stream.
+        first = await run_in_threadpool(next, updates)
+        if asked.stream:
+            events = _events(head, _from(first, updates), asked.documents)
+            return StreamingResponse(_closing(events), media_type="text/event-stream")
+        last = await run_in_threadpool(lambda: deque(_from(first, updates), maxlen=1).pop())
+        return JSONResponse(_completion(head, last, asked.documents))
+
+
+async def _json(request: Request) -> Any:
+    """The body of a request.
+
+    Raises:
+        UserError: it is too long, or no JSON.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise UserError(f"the request has more than {MAX_BODY >> 20} MB: shorten it")
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise UserError(f"the request is no JSON ({error})") from error
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What was wrong with a request, in OpenAI's form."""
+    content = {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}
+    return JSONResponse({"error": content}, status_code=400)
+
+
+def _from(first: Update, rest: Iterator[Update]) -> Iterator[Update]:
+    yield first
+    yield from rest
+
+
+def _completion(head: Mapping[str, Any], last: Update, documents: bool) -> dict[str, Any]:
+    """The whole answer."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": last.text},
+        "finish_reason": _finish(last),
+    }
+    body = {"object": "chat.completion", **head, "choices": [choice], "usage": _usage(last)}
+    return body | _grounds(last, documents)
+
+
+def _events(
+    head: Mapping[str, Any], updates: Iterator[Update], documents: bool
+) -> Generator[str, None, None]:
+    """The answer as server-sent events: what each update adds, then why it ended."""
+    sent = ""
+    yield _event(head, {"role": "assistant", "content": ""})
+    for update in updates:
+        if update.text.startswith(sent) and (update.done or not documents):
+            added, sent = update.text[len(sent) :], update.text
+            if added:
+                yield _event(head, {"content": added})
+        if update.done:
+            extra = {"usage": _usage(update), **_grounds(update, documents)}
+            yield _event(head, {}, _finish(update), extra)
+    yield "data: [DONE]\n\n"
+
+
+def _event(
+    head: Mapping[str, Any],
+    delta: Mapping[str, str],
+    finish: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    content = {"object": "chat.completion.chunk", **head, "choices": [choice], **(extra or {})}
+    return f"data: {json.dumps(content)}\n\n"
+
+
+async def _closing(events: Generator[str, None, None]) -> AsyncIterator[str]:
+    """The events; when the client goes away, the answer is cancelled."""
+    try:
+        async for event in iterate_in_threadpool(events):
+            yield event
+    finally:
+        await run_in_threadpool(events.close)
+
+
+def _finish(update: Update) -> str:
+    return FINISH.get((update.stats and update.stats.finish) or "", "stop")
+
+
+def _usage(update: Update) -> dict[str, int]:
+    stats = update.stats
+    prompt, written = (stats.prompt_tokens, stats.tokens) if stats else (0, 0)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+    }
+
+
+def _grounds(update: Update, documents: bool) -> dict[str, Any]:
+    """Where an answer from documents comes from."""
+    if not documents:
+        return {}
+    reply = reply_as_json(update)
+    return {"sources": reply["sources"], "abstained": reply["abstained"]}
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Serve until interrupted."""
+    port = choose_port(settings.host, settings.port)
+    # uvicorn passes on what ended it: as an interrupt it leaves time to close the library.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hosts = list(LOOPBACK) if settings.host in LOOPBACK else ["*"]
+    with closing(Assistant.load(settings)) as assistant:
+        app = Server(assistant).app(hosts)
+        note(f"mlx-toy is serving on http://{shown_host(settings.host)}:{port}/v1")
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    return 0
