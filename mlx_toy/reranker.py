@@ -33,7 +33,7 @@ from mlx_toy.word_vectors import WordVectors, meaning_features
 
 BUNDLED = Path(__file__).parent / "weights" / "reranker"
 CONFIG, WEIGHTS, MODEL_TYPE = "config.json", "model.safetensors", "mlx_toy_reranker"
-DEPTH = 60  # candidates that are read; more change nothing that is measured
+DEPTH = 60  # candidates that are read: 30 of each search, as when its weights were fitted
 PASSAGE_TOKENS, QUESTION_TOKENS = 400, 40  # that are read of each
 KNOWN_PASSAGES = 20_000  # whose tokens are kept
 RANK_OFFSET = 5  # a rank r counts 5 / (5 + r)

@@ -40,8 +40,7 @@ class Settings:
         reranker: directory of what orders the passages found; empty for the bundled one.
         library: LanceDB address of the documents: a directory, `s3://…`, `db://…`.
         passages: at most so many go into a prompt.
-        threshold: relevance of the best passage under which nothing counts as near; None for the
-            reranker's own.
+        threshold: cosine under which nothing counts as near; None for the retriever's own.
         max_tokens: longest answer, in tokens.
         temperature: of sampling; 0 always takes the likeliest token.
         top_p: sample among the likeliest tokens that have this probability together.
@@ -85,7 +84,7 @@ class Settings:
             ("max_file_mb", 1, 1000),
             ("max_passages", 1, 10_000_000),
             ("max_library_mb", 1, 1_000_000),
-            ("threshold", 0, 1),
+            ("threshold", -1, 1),
             ("port", 0, 65535),
         ):
             value = getattr(self, name)
@@ -114,7 +113,7 @@ _HELP = {
     "reranker": "what orders the passages found: a directory (default: bundled)",
     "library": "LanceDB address of the documents (default: ~/.mlx_toy/library)",
     "passages": "passages in a prompt, at most (default: 3)",
-    "threshold": "relevance, 0 to 1, under which nothing counts as near (default: the reranker's)",
+    "threshold": "cosine under which nothing counts as near (default: the retriever's own)",
     "max_tokens": "longest answer in tokens (default: 160)",
     "temperature": "of sampling, 0 to 2 (default: 0.4)",
     "top_p": "sample among tokens of this joint probability (default: 0.95)",

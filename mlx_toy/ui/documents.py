@@ -90,7 +90,7 @@ def hits_html(hits: Sequence[Hit], query: str, threshold: float) -> str:
     Args:
         hits: as the library gives them.
         query: whose words are marked.
-        threshold: relevance under which the chat takes nothing for near.
+        threshold: similarity under which the chat takes nothing for near.
     """
     if not hits:
         return '<p class="empty">Nothing was found: are there documents yet?</p>'
@@ -111,16 +111,15 @@ def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
 
 
 def _why(hit: Hit, threshold: float) -> str:
-    nearness = hit.similarity if hit.relevance is None else hit.relevance
-    far = ", too far to answer from" if nearness < threshold else ""
+    far = ", too far to answer from" if hit.similarity < threshold else ""
     words = "" if hit.text_score is None else f" (BM25 {hit.text_score:.1f})"
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),
-        ("similarity", f"{hit.similarity:.2f}"),
+        ("similarity", f"{hit.similarity:.2f}{far}"),
         ("by words", ordinal(hit.text_rank) + words),
-        ("both fused", f"{hit.score:.3f}{far}")
+        ("both fused", f"{hit.score:.3f}")
         if hit.relevance is None
-        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}{far}"),
+        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}"),
     ]
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 
