@@ -103,26 +103,27 @@ def plan(
         embedder: the retriever, for how near a sentence is; None does without.
         least_evidence: score of a sentence under which our own model is not let answer; None for
             the calibration's rule, or `MIN_EVIDENCE` without one.
-        query: the question with what the conversation adds to it, by which sentences are ranked;
-            "" if it stands by itself.
+        query: the question with what the conversation adds to it; sentences are ranked by it where
+            the question's own words point at none ("And when did it end?").
 
     Raises:
         UserError: the question alone is too long for the model.
     """
-    query = query or question
-    ranked = rank_sentences(query, passages)
+    asked, ranked = question, rank_sentences(question, passages)
+    if query and not any(sentence.score >= MIN_EVIDENCE for sentence in ranked):
+        asked, ranked = query, rank_sentences(query, passages)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, ranked, strict, most)
-    near = _nearness(engine, query, ranked, embedder)
-    signals = evidence_signals(query, passages, ranked, near)
+    near = _nearness(engine, asked, ranked, embedder)
+    signals = evidence_signals(asked, passages, ranked, near)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:
         return ready
     if least_evidence is None:
         least_evidence = MIN_EVIDENCE if engine.calibration is None else 0.0
-    grammar = _grammar(engine, query, passages, ranked, least_evidence)
+    grammar = _grammar(engine, asked, passages, ranked, least_evidence)
     refusal_id = engine.tokenizer.encode(NOT_IN_PASSAGES)[0]
     processor = SpanProcessor(grammar, len(prompt), refusal_id)
     return replace(

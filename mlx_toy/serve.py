@@ -16,6 +16,7 @@ owner's browser could otherwise reach the server by a name that it controls (DNS
 
 import argparse
 import json
+import signal
 import time
 import uuid
 from collections import deque
@@ -280,6 +281,8 @@ def _grounds(update: Update, documents: bool) -> dict[str, Any]:
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Serve until interrupted."""
     port = choose_port(settings.host, settings.port)
+    # uvicorn passes on what ended it: as an interrupt it leaves time to close the library.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     hosts = list(LOOPBACK) if settings.host in LOOPBACK else ["*"]
     with closing(Assistant.load(settings)) as assistant:
         app = Server(assistant).app(hosts)

@@ -9,14 +9,14 @@ grammar ever lets one through.
 
 import json
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
-from operator import itemgetter
 from typing import Any
 
 from mlx_toy.tokenizer import SPACE_MARK, Tokenizer
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_LONGEST_RUN = b"\xff" * 8  # no UTF-8 has this byte, and no token has so many
 _ANCHOR = "a"  # a text that every vocabulary can spell
 
 
@@ -67,11 +67,16 @@ class TokenBytes:
         for length in range(1, len(text) + 1):
             start = text[:length]
             low = bisect_left(self._sorted, start, low, high)
-            high = bisect_right(self._sorted, start, low, high, key=itemgetter(slice(length)))
+            high = bisect_left(self._sorted, _behind(start), low, high)
             if low == high:
                 return
             if self._sorted[low] == start:
                 yield length, self._ids[low]
+
+
+def _behind(start: bytes) -> bytes:
+    """A text that sorts behind all texts that begin like this."""
+    return start + _LONGEST_RUN
 
 
 def _spelled_by_hugging_face(tokenizer: Any) -> list[bytes]:

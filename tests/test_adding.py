@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -190,6 +191,9 @@ def test_a_hit_says_why_it_was_found():
     html = hits_html([hit], "When does it open? opens", threshold=0.2)
     for reason in ("meaning <b>2nd", "words <b>not found", "fused <b>0.114", "similarity <b>0.42<"):
         assert reason in html
+    ranked = replace(hit, text_rank=1, text_score=7.31, relevance=0.875)
+    html_ranked = hits_html([ranked], "opens", threshold=0.2)
+    assert "words <b>1st (BM25 7.3)" in html_ranked and "reranker <b>88%" in html_ranked
     assert "page 3" in html and "<mark>opens</mark>" in html and "<img" not in html
     assert "too far to answer from" in hits_html([hit], "x", threshold=0.5)
     assert "Nothing was found" in hits_html([], "x", 0.2)

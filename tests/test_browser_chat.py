@@ -145,7 +145,7 @@ def test_reload_finds_the_conversation_its_thumb_and_its_sources(page: Page, tmp
     page.get_by_role("button", name="Remove").click()
     expect(page.locator("#documents")).to_have_count(0)
     page.locator("#chat [data-testid=bot]").nth(1).click()
-    expect(page.locator("#sources")).to_contain_text("no longer in the library")
+    expect(page.locator("#sources")).to_contain_text("not in your library any more")
 
 
 def test_what_no_document_answers_is_asked_of_the_model_with_one_click(page: Page, tmp_path: Path):

@@ -29,7 +29,8 @@ from mlx_toy.evidence import missing, rank_sentences
 from mlx_toy.grounding import answer_question
 from train import logistic
 from train.__main__ import main
-from train.calibrate import SOURCE
+from train.calibrate import SOURCE, calibrate
+from train.evaluation import pictures
 from train.retrieval_data import is_held_out
 
 PASSAGES = ["The lighthouse at Brenn was built in 1874. Ada Moor kept it."]
@@ -173,8 +174,8 @@ def test_calibrate_writes_what_the_engine_reads(calibrated: Path, tmp_path: Path
     write_questions(data)
     asked = ["--data", str(data), "--questions", "24"]
     assert main(["calibrate", "--model", str(calibrated), *asked]) == 0
-    assert "% of the answerable" in capsys.readouterr().out
-    assert (calibrated / "reliability.png").stat().st_size > 1000
+    out = capsys.readouterr().out
+    assert "% of the answerable" in out and "predicted  observed  questions" in out
     written = json.loads((calibrated / CALIBRATION_FILE).read_text())
     assert (written["questions"], written["answerable_questions"], written["articles"]) == (
         48,
@@ -192,6 +193,16 @@ def test_calibrate_writes_what_the_engine_reads(calibrated: Path, tmp_path: Path
         without = answer_question(engine, question, [passage])
     assert answer.confidence is not None and without.confidence is not None
     assert answer.confidence != without.confidence  # each by what it knows
+
+
+def test_the_report_draws_the_curves_of_a_calibration(tmp_path: Path):
+    write_questions(tmp_path / "data")
+    fitted = calibrate(None, tmp_path / "data", 24, 0.1)
+    figure = pictures.calibration({}, fitted)
+    assert figure is not None
+    [_, drawn] = figure.axes[0].lines
+    points = [part["predicted"] for part in fitted["answerable"][0]["reliability"]]
+    assert list(drawn.get_xdata()) == points
 
 
 def test_calibrating_the_evidence_needs_no_model(tmp_path: Path, capsys):

@@ -17,7 +17,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from mlx_toy.answers import Answer, verify
-from mlx_toy.chat import Message
+from mlx_toy.chat import NOT_IN_PASSAGES, Message
 from mlx_toy.engine import Engine, Sampling
 from mlx_toy.errors import UserError
 from mlx_toy.grounding import answer_question, conclude, plan, start_answer
@@ -246,6 +246,15 @@ def test_strict_mode_tells_the_model_to_quote_and_shows_it_the_passages(
     )
     assert "<|im_start|>system\nAnswer the question with words copied" in text
     assert f"<|im_start|>user\n{QUESTION}<|im_end|>" in text
+
+
+def test_a_question_far_from_the_passages_is_refused_before_the_model_is_asked(
+    engine: Engine,
+) -> None:
+    far = plan(engine, "Which enzyme splits lactose in milk?", PASSAGES)
+    assert far.refused is not None and far.refused.answer == NOT_IN_PASSAGES
+    near = plan(engine, "Which colour is the sky over Brenn?", PASSAGES)
+    assert near.refused is None
 
 
 def test_a_free_answer_is_the_models_own(engine: Engine) -> None:

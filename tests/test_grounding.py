@@ -16,6 +16,7 @@ from mlx_toy.answers import (
     verify,
 )
 from mlx_toy.evidence import answer_places, rank_sentences
+from mlx_toy.grounding import MIN_EVIDENCE, plan
 from mlx_toy.regions import Region, collapse
 from mlx_toy.span_grammar import QUOTES, Reading, SpanGrammar
 from mlx_toy.token_bytes import TokenBytes
@@ -116,6 +117,16 @@ def test_nothing_near_enough_leaves_only_the_refusal(tiny_tokenizer):
     tokens = random_answer(grammar, tiny_tokenizer.end_id, random.Random(0))
     assert tiny_tokenizer.decode(tokens) == "The passages do not say."
     assert grammar.read(tokens) == Reading((), True)
+
+
+def test_a_question_that_leans_on_the_conversation_is_ranked_by_what_it_leans_on(tiny_engine):
+    query = "And when does it run? ferry winter"
+    alone = plan(tiny_engine, "And when does it?", PASSAGES)
+    leaning = plan(tiny_engine, "And when does it?", PASSAGES, query=query)
+    assert alone.ranked[0].score < MIN_EVIDENCE <= leaning.ranked[0].score
+    assert "ferry" in leaning.ranked[0].text
+    whole = plan(tiny_engine, "When was the lighthouse built?", PASSAGES, query=query)
+    assert "1874" in whole.ranked[0].text  # it needs no more words
 
 
 # --- several quotes, and the check afterwards -----------------------------------------------------

@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from cli_fixtures import PAGES, QUESTION
+from cli_fixtures import PAGES, QUESTION, REPOSITORY
 from documents_fixtures import make_pdf
 
 from mlx_toy.assistant import Assistant
@@ -151,6 +154,23 @@ def test_a_client_that_leaves_early_cancels_its_answer(url: str, assistant: Assi
     with httpx.stream("POST", f"{url}/chat/completions", json=body, timeout=60) as response:
         next(response.iter_lines())
     assert ask(url, HELLO, max_tokens=2).status_code == 200
+
+
+def test_the_command_names_its_address_and_ends_when_told(tiny_model_dir: Path) -> None:
+    flags = ["--model", str(tiny_model_dir), "--library", "memory://", "--port", "0"]
+    command = [sys.executable, "-m", "mlx_toy", "serve", *flags]
+    with subprocess.Popen(command, cwd=REPOSITORY, text=True, stderr=subprocess.PIPE) as server:
+        assert server.stderr is not None
+        try:
+            line = server.stderr.readline()
+            assert line.startswith("mlx-toy is serving on http://127.0.0.1:")
+            address = httpx.URL(line.split()[-1] + "/models")
+            answer = httpx.Client(transport=httpx.HTTPTransport(retries=5)).get(address)
+            assert answer.json()["object"] == "list"
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0 and server.stderr.read() == ""
+        finally:
+            server.kill()
 
 
 def test_values_that_are_not_given_are_the_servers_own() -> None:

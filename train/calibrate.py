@@ -241,28 +241,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit, write the file and its figure, and print what it says."""
+    """Fit, write the file and print what it says."""
     from corpus.catalog import data_directory
-    from train.plot import draw_reliability
 
     if not 0 < options.false_refusals < 100:
         raise UserError(f"--false-refusals {options.false_refusals:g} is not between 0 and 100")
-    out = options.out or (options.model and Path(options.model))
-    if not out or not Path(out).is_dir():
+    out = options.out or Path(options.model or "")
+    if not (options.out or options.model) or not out.is_dir():
         raise UserError("say with --model or --out to which directory to write")
     data = data_directory(options.data)
     fitted = calibrate(options.model, data, options.questions, options.false_refusals / 100)
-    write_json(fitted, Path(out) / CALIBRATION_FILE)
-    load_calibration(Path(out))
+    write_json(fitted, out / CALIBRATION_FILE)
+    load_calibration(out)
+    print(describe(fitted))
+    print(out / CALIBRATION_FILE)
+
+
+def describe(fitted: dict[str, Any]) -> str:
+    """A calibration for people: how well it tells apart, and how far its probabilities hold."""
+    lines = []
     for one in fitted["answerable"]:
-        print(", ".join(one["weights"]))
-        print(
-            f"  area {one['area_under_roc']:.3f}, refused: {one['false_refusals']} % of the "
-            f"answerable, {one['correct_refusals']} % of the others"
-        )
+        lines += [
+            f"Do the passages answer? From {', '.join(one['weights'])}:",
+            f"  area under the ROC curve {one['area_under_roc']:.3f}; "
+            f"refused: {one['false_refusals']} % of the answerable, "
+            f"{one['correct_refusals']} % of the others",
+            *_table(one),
+        ]
     for one in fitted["correct"]:
-        print(
-            f"words given for {one['given']} % of the questions, right {one['right_of_given']} % "
-            f"of the time; all would be {one['right_of_all']} %"
-        )
-    print(Path(out) / CALIBRATION_FILE, draw_reliability(Path(out)))
+        lines += [
+            f"Are the model's words the answer? From {', '.join(one['weights'])}:",
+            f"  given for {one['given']} % of the questions and then right in "
+            f"{one['right_of_given']} %; all would be right in {one['right_of_all']} %",
+            *_table(one),
+        ]
+    return "\n".join(lines)
+
+
+def _table(one: dict[str, Any]) -> list[str]:
+    rows = [f"  {'predicted':>9}  {'observed':>8}  questions"]
+    rows += [
+        f"  {part['predicted']:9.2f}  {part['observed']:8.2f}  {part['questions']:9d}"
+        for part in one["reliability"]
+    ]
+    return rows

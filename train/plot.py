@@ -1,11 +1,8 @@
-"""Figures: the loss curve of a run, and how well a calibration's probabilities hold."""
+"""The loss curve of a run, drawn from its metrics."""
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
-from mlx_toy.confidence import CALIBRATION_FILE
 from mlx_toy.errors import UserError
 from train import records
 
@@ -39,35 +36,8 @@ def draw(run: Path) -> Path:
         right.legend(fontsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    return _save(figure, run / "loss.png")
-
-
-def draw_reliability(directory: Path) -> Path:
-    """Draw `reliability.png` beside a `calibration.json`: predicted against observed shares."""
-    calibration = json.loads((directory / CALIBRATION_FILE).read_text(encoding="utf-8"))
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(5, 4.5), constrained_layout=True)
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    for kind, label in (("answerable", "the passages answer"), ("correct", "the words are right")):
-        for one in calibration[kind][:1]:
-            points = [(part["predicted"], part["observed"]) for part in one["reliability"]]
-            axes.plot(*zip(*points, strict=True), marker="o", label=label)
-    axes.set(xlabel="predicted probability", ylabel="share that was so", title="reliability")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return _save(figure, directory / "reliability.png")
-
-
-def _save(figure: Any, out: Path) -> Path:
-    """Write a figure; whoever looks at it while it is drawn sees a whole one."""
-    from matplotlib import pyplot
-
-    partial = out.with_name(f".{out.stem}.partial")
+    out, partial = run / "loss.png", run / ".loss.partial"
     figure.savefig(partial, dpi=110, format="png")
     pyplot.close(figure)
-    os.replace(partial, out)
+    os.replace(partial, out)  # whoever looks at it while it is drawn sees a whole one
     return out

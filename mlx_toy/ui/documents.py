@@ -112,11 +112,14 @@ def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
 
 def _why(hit: Hit, threshold: float) -> str:
     far = ", too far to answer from" if hit.similarity < threshold else ""
+    words = "" if hit.text_score is None else f" (BM25 {hit.text_score:.1f})"
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),
-        ("by words", ordinal(hit.text_rank)),
-        ("both fused", f"{hit.score:.3f}"),
         ("similarity", f"{hit.similarity:.2f}{far}"),
+        ("by words", ordinal(hit.text_rank) + words),
+        ("both fused", f"{hit.score:.3f}")
+        if hit.relevance is None
+        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}"),
     ]
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 

@@ -153,7 +153,7 @@ class DocumentsTab:
             self._find = gr.Button("Search", scale=0, min_width=110)
         self._found = gr.HTML(
             '<p class="empty">The chat looks up passages in just this way before it answers: by '
-            "meaning, by words, and then both lists fused into one.</p>",
+            "meaning, by words, and then both lists made into one.</p>",
             elem_id="found",
             padding=False,
         )

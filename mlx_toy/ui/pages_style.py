@@ -99,7 +99,11 @@ PAGES_CSS = """
 .sample .textfield { line-height: 1.8; }
 .sample .token, .sample .token .text { padding: 0 !important; margin: 0 !important; border: none; }
 .sample .token { font-size: 0; margin-right: 1px !important; } /* of the blanks in it */
+.sample .token.highlighted { display: inline-block; }
 .sample .token .text { font-size: 1rem; }
+.dark .sample .token.highlighted { /* Gradio writes black, on colours that are dark now */
+  color: white !important; background-image: linear-gradient(#0f172a55, #0f172a55);
+}
 .sample .token.selectable { cursor: pointer; }
 .sample .token:is(:hover, :focus) { outline: 2px solid var(--primary-500); }
 .sample-figures, .odds { color: var(--body-text-color-subdued); font-size: 0.85em; }
@@ -140,6 +144,7 @@ PAGES_CSS = """
 #library-search { margin-top: 1rem; gap: 0.75rem; }
 #library-search h2 { font-size: 1.1rem; margin: 0; }
 #search-row { align-items: stretch; }
+.found { display: grid; gap: 0.6rem; }
 .found .why {
   display: flex; flex-wrap: wrap; gap: 0.1rem 1.25rem; margin-top: 0.4rem; font-size: 0.8rem;
   color: var(--body-text-color-subdued);

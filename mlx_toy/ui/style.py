@@ -27,7 +27,7 @@ def theme() -> gr.themes.Base:
 _CSS = """
 .gradio-container { max-width: 88rem !important; width: 100%; margin: 0 auto !important; }
 .html-container { padding: 0 !important; }
-/* Gradio measures this once, when the page may not be laid out yet: then the list covers the tabs */
+/* Gradio measures this once, maybe before the page is laid out: then the list covers the tabs */
 .sidebar-parent { --overlap-amount: max(0px, 320px - max(0px, (100vw - 88rem) / 2)); }
 .sidebar-parent:has([role="tabpanel"][style*="none"] .sidebar) { --overlap-amount: 0px; }
 #header { align-items: center; gap: 0.25rem 1.5rem; }

@@ -178,8 +178,10 @@ def _curves(content: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, A
     for key, value in content.items():
         if key == "reliability" and isinstance(value, list) and value:
             yield f"calibration: {name or 'the passages answer'}", value
-        elif isinstance(value, dict):
-            yield from _curves(value, key.replace("_", " "))
+            continue
+        best = value[0] if isinstance(value, list) and value else value  # of several, what counts
+        if isinstance(best, dict):
+            yield from _curves(best, key.replace("_", " "))
 
 
 def _read(path: Path) -> dict[str, Any]:
