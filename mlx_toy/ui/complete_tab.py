@@ -143,7 +143,8 @@ class CompleteTab:
         dials = [self._temperature, self._length]
         page = [self._samples, self._chosen, self._go, self._halt, self._panel, self._legend]
         page += [*self._columns, *self._shown, *self._figures]
-        self._go.click(self._run, [self._text, *dials, self._count], page, **PRIVATE)
+        given = [self._text, *dials, self._count]
+        gr.on([self._go.click, self._text.submit], self._run, given, page, **PRIVATE)
         self._halt.click(self._stop, None, None, **AT_ONCE)
         panel = [self._chosen, self._panel, self._line, self._others]
         for place, shown in enumerate(self._shown):
