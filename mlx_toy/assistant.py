@@ -233,8 +233,11 @@ class Assistant:
         messages = [{**message, "content": clean(message["content"])} for message in messages]
         question = checked(messages[-1]["content"] if messages else "")
         options = options or self.options()
-        if workspace is None or is_small_talk(question) or not self.documents(workspace):
+        if workspace is None or not self.documents(workspace):
             yield from self._chat(messages, options)
+            return
+        if is_small_talk(question):  # alone: after answers from documents a model goes on quoting
+            yield from self._chat(messages[-1:], options)
             return
         query = standalone_query(messages).strip()
         for update in self._reply_from_documents(workspace, question, query, options):

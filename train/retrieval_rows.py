@@ -28,7 +28,7 @@ from train.retrieval_sets import QuestionSet
 if TYPE_CHECKING:
     from mlx_toy.assistant import Assistant
 
-DEPTH = 50  # a passage that is not among so many counts as not found
+DEPTH = CANDIDATES  # of a ranking; asked for more, the app would look at more than it does
 SAVE_EVERY = 128  # new vectors: ten seconds of a large embedder
 WORKSPACE = "benchmark"
 
@@ -108,7 +108,7 @@ def _rankers_of(
 
     def fused(fusion: Fusion) -> Ranker:
         def rank(question: str) -> list[int]:
-            lists = best(cosines(question), CANDIDATES), best(by_words(question), CANDIDATES)
+            lists = best(cosines(question)), best(by_words(question))
             return [item.key for item in fuse(*lists, fusion)[:DEPTH]]  # type: ignore[misc]
 
         return rank
