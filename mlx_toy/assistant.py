@@ -94,9 +94,9 @@ class Assistant:
 
     @property
     def threshold(self) -> float:
-        """Cosine under which nothing counts as near."""
+        """Relevance of the best passage under which nothing counts as near."""
         chosen = self.settings.threshold
-        return self.embedder.default_threshold if chosen is None else chosen
+        return self._parts.reranker.default_threshold if chosen is None else chosen
 
     @property
     def quota(self) -> Quota:
@@ -296,8 +296,10 @@ class Assistant:
         self, workspace: str, question: str, query: str, options: AnswerOptions
     ) -> Iterator[Update]:
         room = room_for_passages(self.engine, question, options.strict)
+        if room < 1:
+            raise UserError("the question leaves the model no room for passages: make it shorter")
         hits = self._find(workspace, query, options.passages, room)
-        near = max((hit.similarity for hit in hits), default=-1.0)
+        near = max((hit.relevance or 0.0 for hit in hits), default=-1.0)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if near < self.threshold:
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)

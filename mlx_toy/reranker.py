@@ -213,12 +213,13 @@ def _candidates(hits: Sequence[Hit]) -> Candidates:
     )
 
 
-def load_reranker(path: Path = BUNDLED) -> Reranker:
-    """Load a reranker from its directory.
+def load_reranker(path: str | Path | None = None) -> Reranker:
+    """Load a reranker from its directory; the bundled one if none is given.
 
     Raises:
         UserError: there is none, or it is broken.
     """
+    path = Path(path).expanduser() if path else BUNDLED
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:

@@ -37,9 +37,11 @@ class Settings:
         model: directory or hub name of the model that answers; empty for the bundled one.
         base_model: the same for the model that completes text.
         embedder: directory or hub name of the retriever; empty for the bundled one.
+        reranker: directory of what orders the passages found; empty for the bundled one.
         library: LanceDB address of the documents: a directory, `s3://…`, `db://…`.
         passages: at most so many go into a prompt.
-        threshold: cosine under which nothing counts as near; None for the retriever's own.
+        threshold: relevance of the best passage under which nothing counts as near; None for the
+            reranker's own.
         max_tokens: longest answer, in tokens.
         temperature: of sampling; 0 always takes the likeliest token.
         top_p: sample among the likeliest tokens that have this probability together.
@@ -55,6 +57,7 @@ class Settings:
     model: str = ""
     base_model: str = ""
     embedder: str = ""
+    reranker: str = ""
     library: str = ""
     passages: int = 3
     threshold: float | None = None
@@ -82,7 +85,7 @@ class Settings:
             ("max_file_mb", 1, 1000),
             ("max_passages", 1, 10_000_000),
             ("max_library_mb", 1, 1_000_000),
-            ("threshold", -1, 1),
+            ("threshold", 0, 1),
             ("port", 0, 65535),
         ):
             value = getattr(self, name)
@@ -108,9 +111,10 @@ _HELP = {
     "model": "model that answers: a directory or a hub name (default: bundled)",
     "base_model": "model that completes text (default: bundled)",
     "embedder": "retriever: a directory or a hub name (default: bundled)",
+    "reranker": "what orders the passages found: a directory (default: bundled)",
     "library": "LanceDB address of the documents (default: ~/.mlx_toy/library)",
     "passages": "passages in a prompt, at most (default: 3)",
-    "threshold": "cosine under which nothing counts as near (default: the retriever's own)",
+    "threshold": "relevance, 0 to 1, under which nothing counts as near (default: the reranker's)",
     "max_tokens": "longest answer in tokens (default: 160)",
     "temperature": "of sampling, 0 to 2 (default: 0.4)",
     "top_p": "sample among tokens of this joint probability (default: 0.95)",

@@ -90,7 +90,7 @@ def hits_html(hits: Sequence[Hit], query: str, threshold: float) -> str:
     Args:
         hits: as the library gives them.
         query: whose words are marked.
-        threshold: similarity under which the chat takes nothing for near.
+        threshold: relevance under which the chat takes nothing for near.
     """
     if not hits:
         return '<p class="empty">Nothing was found: are there documents yet?</p>'
@@ -111,15 +111,16 @@ def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
 
 
 def _why(hit: Hit, threshold: float) -> str:
-    far = ", too far to answer from" if hit.similarity < threshold else ""
+    nearness = hit.similarity if hit.relevance is None else hit.relevance
+    far = ", too far to answer from" if nearness < threshold else ""
     words = "" if hit.text_score is None else f" (BM25 {hit.text_score:.1f})"
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),
-        ("similarity", f"{hit.similarity:.2f}{far}"),
+        ("similarity", f"{hit.similarity:.2f}"),
         ("by words", ordinal(hit.text_rank) + words),
-        ("both fused", f"{hit.score:.3f}")
+        ("both fused", f"{hit.score:.3f}{far}")
         if hit.relevance is None
-        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}"),
+        else ("holds an answer, says the reranker", f"{hit.relevance:.0%}{far}"),
     ]
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 
