@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.readers import read_json_lines
+from mlx_toy.answers import CLOSEST
 from mlx_toy.assistant import Assistant
 from mlx_toy.replies import Update
 from train.evaluate_retrieval import open_embedder
@@ -43,20 +44,29 @@ def figures(answered: Sequence[tuple[dict[str, Any], Update]]) -> dict[str, floa
         answered: records of SQuAD with the last update of each reply.
 
     Returns:
-        F1 and exact match of the quoted span over answerable questions; how many of them found no
-        answer; citation precision: of all answers to answerable questions, how many cite a
-        passage, and how many quote a sentence, that holds a gold answer; and the share of
-        unanswerable questions that were left unanswered.
+        F1 and exact match of the quoted span over answerable questions; how many of them were
+        answered outright, with their F1, how many only shown the closest sentence, how many left
+        unanswered; citation precision: of all answers to answerable questions, how many cite a
+        passage, and how many quote a sentence, that holds a gold answer; and the same shares of
+        unanswerable questions.
     """
     known = [(record["answers"], update) for record, update in answered if record["answers"]]
     unknown = [update for record, update in answered if not record["answers"]]
     spans = [(span(update), gold) for gold, update in known]
     cited = [(cited_passage(update), quote(update), gold) for gold, update in known]
     cited = [item for item in cited if item[0]]
+    sure = [
+        f1(span(update), gold)
+        for gold, update in known
+        if not (update.abstained or only_shows(update))
+    ]
     return {
         "answerable_questions": len(known),
         "f1": _percent(sum(f1(text, gold) for text, gold in spans), len(known)),
         "exact_match": _percent(sum(exact_match(text, gold) for text, gold in spans), len(known)),
+        "answers": len(sure),
+        "f1_of_answers": _percent(sum(sure), len(sure)),
+        "only_shows": _percent(sum(only_shows(update) for _, update in known), len(known)),
         "false_refusals": _percent(sum(update.abstained for _, update in known), len(known)),
         "right_passage_given": _percent(
             sum(_holds(" ".join(s.hit.text for s in u.sources), gold) for gold, u in known),
@@ -70,8 +80,14 @@ def figures(answered: Sequence[tuple[dict[str, Any], Update]]) -> dict[str, floa
             sum(_holds(sentence, gold) for _, sentence, gold in cited), len(cited)
         ),
         "unanswerable_questions": len(unknown),
+        "only_shows_unanswerable": _percent(sum(map(only_shows, unknown)), len(unknown)),
         "correct_refusals": _percent(sum(update.abstained for update in unknown), len(unknown)),
     }
+
+
+def only_shows(update: Update) -> bool:
+    """Whether a reply claims no answer, but shows the closest sentence."""
+    return not update.abstained and update.text.startswith(CLOSEST)
 
 
 def span(update: Update) -> str:

@@ -122,11 +122,15 @@ library.
 | answerable questions | {found["answerable_questions"]:,} |
 | F1 of the quoted span | {found["f1"]:.1f} |
 | exact match | {found["exact_match"]:.1f} |
-| a gold answer stands in the passages given to the model | {found["right_passage_given"]:.1f}% |
+| answered outright | {found["answers"]:,} |
+| F1 of these | {found["f1_of_answers"]:.1f} |
+| shown the closest sentence only | {found["only_shows"]:.1f}% |
 | left unanswered (wrongly) | {found["false_refusals"]:.1f}% |
+| a gold answer stands in the passages given to the model | {found["right_passage_given"]:.1f}% |
 | cited passage holds a gold answer, of {found["citations"]:,} citations \
 | {found["cited_passage_holds_answer"]:.1f}% |
 | quoted sentence holds it | {found["quoted_sentence_holds_answer"]:.1f}% |
 | unanswerable questions | {found["unanswerable_questions"]:,} |
+| shown the closest sentence only | {found["only_shows_unanswerable"]:.1f}% |
 | left unanswered (rightly) | {found["correct_refusals"]:.1f}% |
 """

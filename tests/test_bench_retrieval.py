@@ -10,6 +10,7 @@ from bench.passage_sizes import BUDGET_TOKENS, cutter, from_cut_articles, measur
 from bench.retrieval_answers import figures
 from bench.retrieval_report import report
 from bench.retrieval_speed import speed
+from mlx_toy.answers import CLOSEST
 from mlx_toy.documents import Document
 from mlx_toy.errors import UserError
 from mlx_toy.passages import Passage
@@ -109,19 +110,24 @@ def test_answers_are_scored_by_hand():
         (record, update("They grind corn. It is old.", "corn")),
         (record, update("They grind wheat. Or corn.", "wheat")),
         (record, update("Nothing of it.", None, abstained=True)),
+        (record, update(f"{CLOSEST} corn is old.", "corn")),
         ({"answers": []}, update("Nothing of it.", None, abstained=True)),
         ({"answers": []}, update("They grind corn.", "corn")),
     ]
     assert figures(answered) == {
-        "answerable_questions": 3,
-        "f1": 33.3,
-        "exact_match": 33.3,
-        "false_refusals": 33.3,
-        "right_passage_given": 66.7,
-        "citations": 2,
+        "answerable_questions": 4,
+        "f1": 50.0,
+        "exact_match": 50.0,
+        "answers": 2,
+        "f1_of_answers": 50.0,
+        "only_shows": 25.0,
+        "false_refusals": 25.0,
+        "right_passage_given": 75.0,
+        "citations": 3,
         "cited_passage_holds_answer": 100.0,
-        "quoted_sentence_holds_answer": 50.0,
+        "quoted_sentence_holds_answer": 66.7,
         "unanswerable_questions": 2,
+        "only_shows_unanswerable": 0.0,
         "correct_refusals": 50.0,
     }
 

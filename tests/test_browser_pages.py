@@ -75,7 +75,7 @@ def test_samples_stand_side_by_side_and_can_be_stopped(page: Page):
     expect(page.locator(".sample:visible")).to_have_count(3)
     page.locator("#stop-continuing").click()
     expect(page.locator("#continue")).to_be_visible()
-    expect(page.locator(".sample-figures").filter(has_text="stopped")).to_have_count(1)
+    expect(page.locator(".prose.sample-figures").filter(has_text="stopped")).to_have_count(1)
     shoot(page, "complete-samples")
 
 

@@ -74,7 +74,8 @@ class CompleteTab:
             placeholder="Type the start of a sentence",
             elem_id="beginning",
         )
-        gr.Examples([[start] for start in STARTS], [self._text], label="Beginnings to try")
+        starts = [[start] for start in STARTS]
+        gr.Examples(starts, [self._text], label="Beginnings to try", api_visibility="private")
         with gr.Row():
             self._go = gr.Button("Continue", variant="primary", elem_id="continue")
             self._halt = gr.Button("Stop", visible=False, elem_id="stop-continuing")
@@ -149,8 +150,8 @@ class CompleteTab:
         panel = [self._chosen, self._panel, self._line, self._others]
         for place, shown in enumerate(self._shown):
             shown.select(self._select(place), [self._samples], panel, **AT_ONCE)
-        given = [self._samples, self._chosen, self._others, *dials]
-        self._others.input(self._go_on, given, page, **PRIVATE)
+        chosen = [self._samples, self._chosen, self._others, *dials]
+        self._others.input(self._go_on, chosen, page, **PRIVATE)
 
     def _run(
         self, text: str, temperature: float, length: float, count: float, request: gr.Request
