@@ -7,8 +7,8 @@ embedder and the vectors of words say. It works beside any embedder: the vectors
 own, and of another embedder it sees cosines and ranks.
 
 Two results: a score, that orders the passages of one question, and the relevance, the probability
-that a passage holds the answer, that compares between questions: if even the best passage has
-little of it, nothing in the library is near.
+that a passage holds the answer, which compares between questions and tells a reader what a hit is
+worth. (The app abstains by the embedder's cosine, which lets fewer foreign questions through.)
 """
 
 import hashlib
