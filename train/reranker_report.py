@@ -264,8 +264,8 @@ sample). The app abstains by the cosine and shows the relevance beside it.
 - Weights for the embedder's numbers that are learned on its own training articles: it has learned
   those by heart (R@1 .80 there, .56 on held-out ones).
 - A small network in place of the last linear step. On a prototype, cross-validated on 2,400
-  held-out SQuAD questions and 548 of FairytaleQA: R@1 .802 and R@5 .935 for both on SQuAD; on FairytaleQA
-  R@1 .635 -> .644 and R@5 .881 -> .872, which is no more than chance.
+  held-out SQuAD questions and 548 of FairytaleQA: R@1 .802 and R@5 .935 for both on SQuAD;
+  on FairytaleQA R@1 .635 -> .644 and R@5 .881 -> .872, which is no more than chance.
 
 The vectors of words did pay there: R@5 .931 -> .935 on SQuAD and .865 -> .881 on FairytaleQA, R@1
 .799 -> .802 and .642 -> .635.
