@@ -28,7 +28,7 @@ from mlx_toy.settings import add_arguments, from_options
 
 PARTLY, FAILED, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141  # exit codes; 0 is success
 STORE = ("library", "embedder")
-RETRIEVAL = ("passages", "threshold")
+RETRIEVAL = ("passages", "threshold", "reranker")
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
 STDIN = "; - reads it from standard input"
 
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     verb("reembed", "document_verbs:reembed", about, *STORE)
     about = "repair a damaged library from the files that were kept in it"
     verb("rebuild", "document_verbs:rebuild", about, *STORE, "model", "max_file_mb")
-    search = verb("search", "verbs:search", "find passages of the documents", *STORE)
+    search = verb("search", "verbs:search", "find passages of the documents", *STORE, "reranker")
     search.add_argument("query", metavar="QUERY", help="a question or some words" + STDIN)
     search.add_argument("--count", type=_count, default=5, help="passages, at most (default: 5)")
     about = "answer a question from documents, with the passages that the answer comes from"

@@ -24,7 +24,7 @@ PACKAGES = (
     "lancedb",
     "gradio",
     "huggingface_hub",
-    "pypdf",
+    "pypdfium2",
 )
 SLOW_GFLOPS = 10.0  # a 1024 x 1024 float32 product: the reference BLAS stays below, OpenBLAS above
 LEAST_MEMORY_BYTES = 2 * 2**30  # the app with its libraries and the bundled model

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from mlx_toy.chat import Message
 from mlx_toy.evidence import is_common
+from mlx_toy.small_talk import is_small_talk
 
 MAX_ADDED = 10  # words: more drown those of the question
 MAX_TURNS = 4  # questions looked back at
@@ -45,15 +46,19 @@ def standalone_query(messages: Sequence[Message]) -> str:
     Returns:
         The question, with what it leans on behind it if it leans.
     """
-    asked = [index for index, message in enumerate(messages) if message["role"] == "user"]
-    if not asked or asked[-1] != len(messages) - 1:
+    if not messages or messages[-1]["role"] != "user":
         return messages[-1]["content"] if messages else ""
+    last = len(messages) - 1
+    asked = [
+        index
+        for index, message in enumerate(messages)
+        if message["role"] == "user" and (index == last or not is_small_talk(message["content"]))
+    ]
     query, answer = "", ""
-    for place, index in enumerate(asked[-MAX_TURNS:]):
+    for index in asked[-MAX_TURNS:]:
         question = messages[index]["content"]
-        if place:
-            answer = _answer_to(messages, asked[-MAX_TURNS:][place - 1], index)
         query = _joined(question, query, answer) if query and leans(question) else question
+        answer = _answer_to(messages, index)
     return query
 
 
@@ -93,7 +98,8 @@ def _names(text: str) -> list[str]:
     ]
 
 
-def _answer_to(messages: Sequence[Message], question: int, until: int) -> str:
-    """What was answered between two questions, without the numbers of passages."""
-    said = [m["content"] for m in messages[question + 1 : until] if m["role"] == "assistant"]
+def _answer_to(messages: Sequence[Message], question: int) -> str:
+    """What was answered to the question at an index, without the numbers of passages."""
+    following = messages[question + 1 : question + 2]
+    said = [m["content"] for m in following if m["role"] == "assistant"]
     return _CITATION.sub("", " ".join(said))

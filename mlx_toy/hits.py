@@ -87,6 +87,7 @@ def _joined(one: Hit, other: Hit) -> Hit:
         start=first.start,
         end=second.end,
         similarity=max(one.similarity, other.similarity),
+        relevance=max(one.relevance or 0.0, other.relevance or 0.0),
     )
 
 

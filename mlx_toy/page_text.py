@@ -5,6 +5,7 @@ at every line end, hyphenated, and interrupted by page numbers; retrieval and qu
 text, and citations need to know exactly at which character each page begins.
 """
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -22,9 +23,14 @@ _DROPPED = re.compile(
     "\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]+"
 )
 _NEWLINES = re.compile("\r\n?|[\x0b\x85\u2028\u2029]")
+# Letters that print joined; nobody types them, so nobody would find the words.
+_LIGATURES = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+)
 _SPACES = re.compile("[\u00a0\u2007\u202f]")
 _MARK_RUN = re.compile(rf"[^\w\s\x00-\x7f]{{{MAX_COMBINING_MARKS + 1},}}")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_END_NUMBER = re.compile(r"(?<![\d.,])\d{1,5}$")
 _ITEM = re.compile(r"[-*•‣▪–—]\s|\(?(?:\d{1,3}|[a-zA-Z])[.)]\s")
 _SENTENCE_END = tuple('.!?:;…。！？"”’)')
 
@@ -37,6 +43,7 @@ def clean_text(text: str) -> str:
     text = _NEWLINES.sub("\n", text).replace("\x0c", "\n\n")
     text = _SPACES.sub(" ", _DROPPED.sub("", text))
     if not text.isascii():
+        text = text.translate(_LIGATURES)
         text = unicodedata.normalize("NFC", _MARK_RUN.sub(_cap_marks, text))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
@@ -110,20 +117,33 @@ def _typical_length(lines: Iterable[str]) -> int:
 
 
 def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
-    """Drop headers and footers: first and last lines that repeat, apart from their digits."""
+    """Drop headers and footers: first and last lines that repeat, apart from their digits.
 
-    def key(line: str) -> str:
-        return re.sub(r"\d+", "0", line)
-
-    long_pages = [lines for lines in pages if len(lines) >= RUNNING_LINE_MIN_LINES]
+    They do so on a good share of the pages, or on a few, such as those of a chapter, and then count
+    the pages.
+    """
+    long_pages = [
+        (at, page) for at, page in enumerate(pages) if len(page) >= RUNNING_LINE_MIN_LINES
+    ]
     needed = max(RUNNING_LINE_PAGES, RUNNING_LINE_SHARE * len(pages))
     for edge in (0, -1):
-        counts = Counter(key(lines[edge]) for lines in long_pages)
-        running = {line for line, count in counts.items() if line and count >= needed}
-        for lines in long_pages:
-            if key(lines[edge]) in running:
-                del lines[edge]
+        keys = {at: _without_digits(page[edge]) for at, page in long_pages if page[edge]}
+        counting = {at: (key, _last_number(pages[at][edge]) - at) for at, key in keys.items()}
+        counts, chapters = Counter(keys.values()), Counter(counting.values())
+        for at, key in keys.items():
+            if counts[key] >= needed or chapters[counting[at]] >= RUNNING_LINE_PAGES:
+                del pages[at][edge]
     return ["\n".join(lines).strip("\n").split("\n") for lines in pages]
+
+
+def _without_digits(line: str) -> str:
+    return re.sub(r"\d+", "0", line)
+
+
+def _last_number(line: str) -> float:
+    """The number that a line ends with; NaN, which equals nothing, if it ends with none."""
+    match = _END_NUMBER.search(line)
+    return int(match.group()) if match else math.nan
 
 
 def _cap_marks(match: re.Match) -> str:

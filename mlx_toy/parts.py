@@ -14,6 +14,7 @@ from mlx_toy.engine import Engine
 from mlx_toy.library import Library
 from mlx_toy.loaded_model import BUNDLED
 from mlx_toy.model_directory import is_ours
+from mlx_toy.reranker import Reranker, load_reranker
 from mlx_toy.settings import Settings
 from mlx_toy.tokenizer import Tokenizer
 
@@ -55,12 +56,22 @@ class Parts:
         return self._once("embedder", lambda: load_embedder(self.settings.embedder))
 
     @property
+    def reranker(self) -> Reranker:
+        """What orders the passages that were found, beside any retriever."""
+        return self._once("reranker", lambda: load_reranker(self.settings.reranker))
+
+    @property
     def library(self) -> Library:
         """The documents."""
 
         def open_library() -> Library:
             embedder = self.embedder
-            return Library(self.settings.library, embedder.fingerprint, embedder.dimensions)
+            return Library(
+                self.settings.library,
+                embedder.fingerprint,
+                embedder.dimensions,
+                rerank=lambda question, hits: self.reranker(question, hits),
+            )
 
         return self._once("library", open_library)
 
@@ -78,7 +89,7 @@ class Parts:
 
     def load(self) -> None:
         """Load all of them."""
-        _ = self.library, self.engine, self.base_engine, self.count_tokens
+        _ = self.library, self.reranker, self.engine, self.base_engine, self.count_tokens
 
     def close(self) -> None:
         """Close what was loaded."""

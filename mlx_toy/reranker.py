@@ -7,8 +7,8 @@ embedder and the vectors of words say. It works beside any embedder: the vectors
 own, and of another embedder it sees cosines and ranks.
 
 Two results: a score, that orders the passages of one question, and the relevance, the probability
-that a passage holds the answer, that compares between questions: if even the best passage has
-little of it, nothing in the library is near.
+that a passage holds the answer, which compares between questions and tells a reader what a hit is
+worth. (The app abstains by the embedder's cosine, which lets fewer foreign questions through.)
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from mlx_toy.word_vectors import WordVectors, meaning_features
 
 BUNDLED = Path(__file__).parent / "weights" / "reranker"
 CONFIG, WEIGHTS, MODEL_TYPE = "config.json", "model.safetensors", "mlx_toy_reranker"
-DEPTH = 60  # candidates that are read; more change nothing that is measured
+DEPTH = 60  # candidates that are read: 30 of each search, as when its weights were fitted
 PASSAGE_TOKENS, QUESTION_TOKENS = 400, 40  # that are read of each
 KNOWN_PASSAGES = 20_000  # whose tokens are kept
 RANK_OFFSET = 5  # a rank r counts 5 / (5 + r)
@@ -213,12 +213,13 @@ def _candidates(hits: Sequence[Hit]) -> Candidates:
     )
 
 
-def load_reranker(path: Path = BUNDLED) -> Reranker:
-    """Load a reranker from its directory.
+def load_reranker(path: str | Path | None = None) -> Reranker:
+    """Load a reranker from its directory; the bundled one if none is given.
 
     Raises:
         UserError: there is none, or it is broken.
     """
+    path = Path(path).expanduser() if path else BUNDLED
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:

@@ -37,6 +37,7 @@ class Settings:
         model: directory or hub name of the model that answers; empty for the bundled one.
         base_model: the same for the model that completes text.
         embedder: directory or hub name of the retriever; empty for the bundled one.
+        reranker: directory of what orders the passages found; empty for the bundled one.
         library: LanceDB address of the documents: a directory, `s3://…`, `db://…`.
         passages: at most so many go into a prompt.
         threshold: cosine under which nothing counts as near; None for the retriever's own.
@@ -55,6 +56,7 @@ class Settings:
     model: str = ""
     base_model: str = ""
     embedder: str = ""
+    reranker: str = ""
     library: str = ""
     passages: int = 3
     threshold: float | None = None
@@ -108,6 +110,7 @@ _HELP = {
     "model": "model that answers: a directory or a hub name (default: bundled)",
     "base_model": "model that completes text (default: bundled)",
     "embedder": "retriever: a directory or a hub name (default: bundled)",
+    "reranker": "what orders the passages found: a directory (default: bundled)",
     "library": "LanceDB address of the documents (default: ~/.mlx_toy/library)",
     "passages": "passages in a prompt, at most (default: 3)",
     "threshold": "cosine under which nothing counts as near (default: the retriever's own)",

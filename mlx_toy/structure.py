@@ -18,6 +18,8 @@ _TABLE_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,4})\.?\s+\S")
 _ITEM = re.compile(r"(?:[-*+•‣▪|>]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
+_WORD = re.compile(r"[A-Za-z]{3}")  # shorter ones alone are marks in a figure, or an index's heads
+_LETTER = re.compile(r"[^\W\d_]")
 _NOT_HEADING_END = tuple(".,;:!?…。！？")
 
 
@@ -137,6 +139,6 @@ def _looks_like_heading(line: str) -> bool:
         and len(line.split()) <= MAX_HEADING_WORDS
         and not line.endswith(_NOT_HEADING_END)
         and (line[0].isupper() or line[0].isdigit() or not line[0].isascii())
-        and any(character.isalpha() for character in line)
+        and (_WORD if line.isascii() else _LETTER).search(line) is not None
         and (_NUMBERED.match(line) is not None or _ITEM.match(line) is None)
     )

@@ -96,9 +96,19 @@ def make_broken_pdf(path: Path) -> Path:
 
 def make_looping_pdf(path: Path, operators: int = 3_000_000) -> Path:
     """Write a small PDF whose one page is very long work to read."""
+    return _write_packed(path, b"BT /F1 1 Tf " + b"(a) Tj " * operators + b"ET")
+
+
+def make_pdf_bomb(path: Path, megabytes: int) -> Path:
+    """Write a small PDF whose one page unpacks to so many megabytes."""
+    return _write_packed(path, b" " * (megabytes << 20))
+
+
+def _write_packed(path: Path, drawn: bytes) -> Path:
+    """Write a PDF with a page that is drawn by these operators, compressed."""
     import zlib
 
-    content = zlib.compress(b"BT /F1 1 Tf " + b"(a) Tj " * operators + b"ET")
+    content = zlib.compress(drawn)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",

@@ -35,6 +35,13 @@ def drop(page: Page, *paths: Path) -> None:
     expect(page.locator("#stop-adding")).to_be_hidden()
 
 
+def remove_last(page: Page) -> None:
+    """Remove the only document, once the list shows that it is the only one."""
+    expect(page.locator("#library-list .document-row")).to_have_count(1)
+    page.locator("#library-list").get_by_role("button", name="Remove").click()
+    expect(page.locator("#usage")).to_contain_text("0 documents")
+
+
 def test_a_text_goes_on_from_the_token_that_is_chosen(page: Page):
     open_tab(page, "Complete")
     page.get_by_text("The Moon is", exact=True).click()
@@ -68,6 +75,7 @@ def test_samples_stand_side_by_side_and_can_be_stopped(page: Page):
     expect(page.locator(".sample:visible")).to_have_count(3)
     page.locator("#stop-continuing").click()
     expect(page.locator("#continue")).to_be_visible()
+    expect(page.locator(".prose.sample-figures").filter(has_text="stopped")).to_have_count(1)
     shoot(page, "complete-samples")
 
 
@@ -108,8 +116,7 @@ def test_documents_are_added_searched_replaced_and_removed(page: Page, tmp_path:
     page.locator("#documents .document-row", has_text="jars.txt").get_by_role("button").click()
     open_tab(page, "Documents")
     expect(page.locator("#usage")).to_contain_text("1 document ·")
-    page.locator("#library-list").get_by_role("button", name="Remove").click()
-    expect(page.locator("#usage")).to_contain_text("0 documents")
+    remove_last(page)
 
 
 def test_a_pasted_text_is_added_and_an_address_of_this_computer_is_not(page: Page, app: App):
@@ -124,8 +131,7 @@ def test_a_pasted_text_is_added_and_an_address_of_this_computer_is_not(page: Pag
     page.get_by_role("button", name="Add the page").click()
     expect(page.locator("#items")).to_contain_text("no address of the public web")
     expect(page.locator("#url").get_by_role("textbox")).to_have_value(app.address)
-    page.locator("#library-list").get_by_role("button", name="Remove").click()
-    expect(page.locator("#usage")).to_contain_text("0 documents")
+    remove_last(page)
 
 
 def test_a_folder_is_added_and_all_are_removed(page: Page, tmp_path: Path):

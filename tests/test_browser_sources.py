@@ -48,11 +48,10 @@ def remove_all(page: "Page") -> None:
 def test_an_answer_leads_to_the_page_of_a_pdf_and_to_its_tokens(page: "Page", tmp_path: Path):
     bakery = make_pdf(tmp_path / "Harbour Bakery.pdf", BAKERY)
     ask(page, "When does the Harbour Bakery open in the morning?", bakery)
-    answer = page.locator("#chat .bot.message").last
-    citation = answer.get_by_role("link")
-    name = citation.inner_text()
+    citation = page.locator("#citations").get_by_role("link")
+    number = citation.inner_text().split()[0].strip("[]")
     citation.click()
-    expect(page.locator("#sources .passage:target .number")).to_have_text(name.strip("[]"))
+    expect(page.locator("#sources .passage:target .number")).to_have_text(number)
     expect(page.locator("#sources .passage:target")).to_be_in_viewport()
     assert len(page.context.pages) == 1
 
@@ -84,7 +83,9 @@ def test_an_answer_leads_to_the_page_of_a_pdf_and_to_its_tokens(page: "Page", tm
     page.locator("#show-tokens").click()
     expect(page.locator("#tokens .token-view label")).not_to_have_count(0)
     expect(page.locator("#tokens")).not_to_contain_text("Copied from")
-    page.locator("#chat").get_by_role("link").click()  # of the answer before
+    expect(citation).to_have_count(0)
+    page.locator("#chat [data-testid=bot]").nth(1).click()  # the answer before, after a note
+    expect(citation).to_have_count(1)
     expect(page.locator("#sources .passage.cited")).to_have_count(1)
     remove_all(page)
 

@@ -90,8 +90,8 @@ def test_the_end_of_the_text_can_be_chosen(loading: Loading, written: Sample):
 
 
 def test_a_stopped_sample_keeps_what_was_written(loading: Loading):
-    *_, last = continue_text(loading, "a token", Dials(0.0, 12, samples=1), lambda: True)
-    assert "stopped" in last.samples[0].figures and not last.busy
+    *_, last = continue_text(loading, "a token", Dials(0.5, 12, samples=3), lambda: True)
+    assert len(last.samples) == 1 and "stopped" in last.samples[0].figures and not last.busy
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

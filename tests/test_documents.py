@@ -1,7 +1,6 @@
 """Reading files: what is read exactly, and how everything else is refused."""
 
 import json
-import sys
 import time
 import unicodedata
 
@@ -12,6 +11,7 @@ from documents_fixtures import (
     make_encrypted_pdf,
     make_looping_pdf,
     make_pdf,
+    make_pdf_bomb,
     make_pdf_of_two_columns,
     make_scanned_pdf,
 )
@@ -133,6 +133,16 @@ def test_headers_of_left_and_right_pages_go():
     assert not any(head in text for head in heads) and text.count("First line") == 8
 
 
+def test_headers_of_chapters_go_where_they_count_the_pages():
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    titles = ["Of whales", "Of sharks", "Of rays"]
+    pages = [
+        f"{titles[n // 3]} {n + 7}\nA line.\nAnother.\nPart {word}." for n, word in enumerate(words)
+    ]
+    text, _ = join_pages(pages)
+    assert "Of " not in text and all(f"Part {word}." in text for word in words)
+
+
 def test_pages_without_text_are_named_and_keep_the_count(tmp_path):
     document = read_document(make_pdf(tmp_path / "a.pdf", ["One.", "", "Three.", ""]))
     assert document.notes == ("No text on pages 2, 4.",)
@@ -173,10 +183,16 @@ def test_pdf_limits(tmp_path):
     assert "20 characters" in refusal(path, limits=Limits(max_characters=20))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits address space")
 def test_a_pdf_that_needs_too_much_memory_is_refused(tmp_path):
-    path = make_pdf(tmp_path / "a.pdf", ["Some words."])
-    assert refusal(path, limits=Limits(memory_bytes=30 * 2**20))
+    path = make_pdf_bomb(tmp_path / "a.pdf", megabytes=300)
+    assert path.stat().st_size < 500_000
+    assert refusal(path, limits=Limits(memory_bytes=150 * 2**20))
+
+
+def test_joined_letters_of_print_come_apart(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("The beneﬁt of the oﬃce ﬂoor.")
+    assert read_document(path).text == "The benefit of the office floor."
 
 
 def test_progress_of_a_pdf(tmp_path):

@@ -52,6 +52,7 @@ def test_standard_errors_are_those_of_the_textbook():
     assert ratio([1, 3], [1, 1], "x", "").value == 2
     assert ratio([1, 3], [1, 1], "x", "").standard_error == pytest.approx(1)
     assert share([], "x", "").value == 0
+    assert share([False] * 500, "x", "").standard_error == pytest.approx(0.2, abs=0.01)
 
 
 def test_texts_scored_together_have_the_nats_of_each_alone(tiny_engine):

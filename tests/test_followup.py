@@ -53,6 +53,12 @@ def test_what_was_asked_about_is_added_and_stays_for_the_next_question():
     assert query.startswith("Why? ") and "siege Karsk" in query
 
 
+def test_thanks_in_between_change_nothing():
+    asked = ["When did the siege of Karsk begin?", "In March 1643 [1]"]
+    thanked = talk(*asked, "Thank you!", "You are welcome.", "And when did it end?")
+    assert standalone_query(thanked) == "And when did it end? siege Karsk begin March"
+
+
 def test_a_new_subject_leaves_the_old_one_behind():
     turns = ["Who built the Tolvan Bridge?", "Jonas Ferrier [1]", "Who wrote Dracula?"]
     assert standalone_query(talk(*turns)) == turns[-1]
@@ -74,7 +80,7 @@ def test_rewriting_finds_more_of_the_passages():
         typed, total = retriever.recall(last_question)
         rewritten, _ = retriever.recall(standalone_query)
     assert total >= 40
-    assert typed / total < 0.8 and rewritten / total > 0.9
+    assert rewritten / total > 0.9 and (rewritten - typed) / total > 0.1
 
 
 @pytest.mark.parametrize(

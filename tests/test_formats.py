@@ -210,7 +210,7 @@ def in_process():
     from mlx_toy.readers.__main__ import READERS
     from mlx_toy.readers.output import Output, Refused
 
-    def run(data: bytes, kind: str, limits) -> list[dict]:
+    def run(data: bytes, kind: str, limits, poll=None) -> list[dict]:
         lines = io.StringIO()
         stdout, sys.stdout = sys.stdout, lines
         try:

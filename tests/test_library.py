@@ -194,3 +194,21 @@ def test_a_library_lasts(tmp_path):
     with Library(tmp_path, "embedder-1", DIMENSIONS) as library:
         assert library.documents("ws") == [stored]
         assert search(library, "ws", "krill")[0].text_rank == 1
+
+
+def test_hits_come_in_the_order_of_the_reranker(tmp_path):
+    asked = []
+
+    def longest_first(question, hits):
+        asked.append(question)
+        return sorted(hits, key=lambda hit: -len(hit.text))
+
+    with Library(tmp_path, "embedder-1", DIMENSIONS, rerank=longest_first) as library:
+        add(library, "ws", "whales.pdf", WHALES)
+        add(library, "ws", "bread.pdf", BREAD)
+        hits = search(library, "ws", "krill and flour")
+        assert search(library, "ws", "krill", k=1) == search(library, "ws", "krill", k=4)[:1]
+    assert asked[0] == "krill and flour"
+    lengths = [len(hit.text) for hit in hits]
+    assert len(hits) == 4 and lengths == sorted(lengths, reverse=True)
+    assert any(hit.text_score for hit in hits)  # what full text thinks of it is told

@@ -123,7 +123,7 @@ def test_a_hostile_page_ends_at_a_limit(tmp_path: Path, monkeypatch: pytest.Monk
     quick = module.PageRequest
     monkeypatch.setattr(module, "PageRequest", lambda **given: quick(timeout_s=1.5, **given))
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"took longer than 1\.5 s|needs too much|stopped"):
+    with pytest.raises(UserError, match=r"takes too long|needs too much|stopped"):
         page_image(path, [1], [])
     assert time.monotonic() - began < 10
 

@@ -21,9 +21,8 @@ from mlx_toy.ui.markup import (
     from_text,
     sentence,
     stats_line,
-    with_links,
 )
-from mlx_toy.ui.sources import passage_html
+from mlx_toy.ui.sources import links_html, passage_html
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.visitors import Visitors, is_secret, new_secret
 
@@ -81,12 +80,12 @@ def test_markup_in_documents_is_shown_and_does_not_run():
     assert html.count("&lt;script&gt;") == 3
 
 
-def test_a_citation_below_an_answer_leads_to_its_passage():
-    line = as_message("From [2] <b>.pdf; [10] b.txt")
-    assert with_links(line) == (
-        'From <a href="#source-2">[2]</a> &lt;b>.pdf; <a href="#source-10">[10]</a> b.txt'
-    )
-    assert 'id="source-2"' in passage_html(Source(2, hit("text")))
+def test_a_cited_passage_has_a_link_that_leads_to_it():
+    cited = Source(2, hit("text", document="<b>.pdf"), "text", 0, 4)
+    html = links_html([Source(1, hit("more")), cited])
+    assert '<a href="#source-2">[2] &lt;b&gt;.pdf, page 3</a>' in html and "source-1" not in html
+    assert 'id="source-2"' in passage_html(cited)
+    assert links_html([]) == ""
 
 
 def test_figures_name_only_what_is_known():

@@ -64,8 +64,7 @@ def run(options: argparse.Namespace) -> None:
     data = data_directory(options.data)
     embedder = load_embedder(options.embedder)
     if options.evaluate is not None:
-        measured = load_reranker(*([Path(options.evaluate)] if options.evaluate else []))
-        print(evaluation_table(measured, embedder, data)[1])
+        print(evaluation_table(load_reranker(options.evaluate), embedder, data)[1])
         return
     if not options.out:
         raise UserError("say where to: pass --out DIR")

@@ -150,12 +150,13 @@ def deal(groups: Groups, size: int, random: np.random.Generator) -> list[Groups]
     """Groups dealt into libraries of about `size` passages; the rest that fills none is left."""
     libraries: list[Groups] = []
     current: Groups = {}
-    for index in random.permutation(len(groups)):
-        name = list(groups)[index]
-        current[name] = groups[name]
-        if sum(map(len, current.values())) >= size:
+    names, passages = list(groups), 0
+    for index in random.permutation(len(names)):
+        current[names[index]] = groups[names[index]]
+        passages += len(groups[names[index]])
+        if passages >= size:
             libraries.append(current)
-            current = {}
+            current, passages = {}, 0
     return libraries or [current]
 
 

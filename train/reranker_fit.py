@@ -44,7 +44,7 @@ class Recipe:
     """
 
     library: int = 700
-    questions: int = 700
+    questions: int = 500
     wiki_libraries: int = 8
     found: int = 14
     foreign: float = 0.12

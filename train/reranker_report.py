@@ -228,9 +228,14 @@ No other model's weights or outputs were used.
 
 {table}
 
-All passages of a set are one library; every answerable question is asked. BM25 has k1 1.2, b 0.75,
-stems and stop words; "both, by rank" is the app's fusion without this reranker. Neither set was
-trained on, nor used to choose anything. Reranking {TIMED_PASSAGES} passages never read before
+All passages of a set are one library; every answerable question is asked, and one seed was trained.
+BM25 has k1 1.2, b 0.75, stems and stop words and is computed in memory, an imitation of the app's
+index; "both, by rank" is the app's fusion on it. Neither set was trained on. They were not kept
+wholly out of sight, though: the list of stop words was lengthened after a comparison with the
+app's index on both sets and the held-out ones, in which BM25's recall was printed as well, and
+figures of FairytaleQA validation were seen when the features of the document around a passage were
+added. The figures on held-out groups below are free of neither: weights are cross-validated there,
+the features were chosen on them. Reranking {TIMED_PASSAGES} passages never read before
 takes, in the median, {times}, on two busy cores. On groups held out of training, cross-validated:
 
 | held out of | R@1 | R@5 | R@10 | MRR |
@@ -242,13 +247,28 @@ Reproduce: `python -m train reranker --data DIR --evaluate {{this directory}}`. 
 
 ## Nothing is near
 
-A question whose best passage has a relevance under **{chosen["threshold"]:.2f}** finds nothing.
 Each article is a library; its own questions should be kept, those about other articles refused.
+With a relevance of **{chosen["threshold"]:.2f}** as the least that counts:
 
 | articles | own questions | kept | foreign questions | let in |
 |---|---:|---:|---:|---:|
 | {chosen["libraries"]} held out of training (chosen on) | {figures_row(chosen)} |
 | {checked["libraries"]} of SQuAD dev (checked on) | {figures_row(checked)} |
+
+The relevance was meant to decide when the app abstains, and does not: on the same held-out articles
+the embedder's cosine keeps 95.6% and lets 9.4% in (its card; all questions, where this table has a
+sample). The app abstains by the cosine and shows the relevance beside it.
+
+## What did not pay
+
+- Weights for the embedder's numbers that are learned on its own training articles: it has learned
+  those by heart (R@1 .80 there, .56 on held-out ones).
+- A small network in place of the last linear step. On a prototype, cross-validated on 2,400
+  held-out SQuAD questions and 548 of FairytaleQA: R@1 .802 and R@5 .935 for both on SQuAD;
+  on FairytaleQA R@1 .635 -> .644 and R@5 .881 -> .872, which is no more than chance.
+
+The vectors of words did pay there: R@5 .931 -> .935 on SQuAD and .865 -> .881 on FairytaleQA, R@1
+.799 -> .802 and .642 -> .635.
 
 ## Limits
 

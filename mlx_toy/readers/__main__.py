@@ -14,11 +14,15 @@ It writes JSON lines, in the words of `output.py`, and last {"done": true} or {"
 
 import json
 import logging
+import os
 import sys
+import threading
+import time
 from importlib import import_module
 
 from mlx_toy.readers.output import Output, Refused
 
+WATCH_S = 0.02  # between two looks at the memory that is held
 READERS = {
     "pdf": "pdf",
     "page": "pdf_page",
@@ -47,11 +51,23 @@ def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
             continue
 
 
+def watch_memory(memory_bytes: int) -> None:
+    """End this process when it holds too much: not every system limits its address space."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit < memory_bytes:
+        time.sleep(WATCH_S)
+    os._exit(1)
+
+
 def main() -> None:
     """Set the limits, read standard input, report any failure as one line."""
     kind, limits = sys.argv[1], json.loads(sys.argv[2])
     logging.disable(logging.CRITICAL)
     limit_resources(limits["memory_bytes"], int(limits["total_s"]) + 1)
+    if sys.platform != "win32":
+        threading.Thread(target=watch_memory, args=(limits["memory_bytes"],), daemon=True).start()
     out = Output(limits)
     try:
         import_module(f"mlx_toy.readers.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)

@@ -7,11 +7,10 @@ place near the middle, and both halves are full of words, which those of a table
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-SAME_LINE = 2.0  # points up or down within which pieces stand on one line
+SAME_LINE = 4.0  # points up or down within which the middles of pieces stand on one line
 GRID = 4.0  # points left or right within which they begin at one place
 MIDDLE = (0.3, 0.7)  # of the page's width, where a second column may begin
 MIN_ROWS = 6
@@ -22,17 +21,15 @@ MIN_FILL = 0.6  # of the longest rows' halves: prose fills its lines
 
 @dataclass
 class Pieces:
-    """The pieces of text of a page with their places, as pypdf's `visitor_text` tells them."""
+    """The pieces of text of a page with their places."""
 
     rows: list[list[tuple[float, str]]] = field(default_factory=list)
     _height: float | None = None
 
-    def add(self, text: str, user: Sequence[float], matrix: Sequence[float], *_: object) -> None:
-        """Take in a piece; its place is the text matrix within the user's."""
+    def add(self, text: str, x: float, y: float) -> None:
+        """Take in a piece; `x` is where it begins and `y` its middle, in points from below."""
         if not text.strip():
             return
-        x = matrix[4] * user[0] + matrix[5] * user[2] + user[4]
-        y = matrix[4] * user[1] + matrix[5] * user[3] + user[5]
         if self._height is None or abs(y - self._height) > SAME_LINE:
             self.rows.append([])
             self._height = y

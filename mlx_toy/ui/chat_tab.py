@@ -23,7 +23,7 @@ from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import as_text, from_text, sentence
 from mlx_toy.ui.recall import find_sources
 from mlx_toy.ui.settings_panel import SettingsPanel
-from mlx_toy.ui.sources import GONE, Shown, SourcesPanel, shown_of
+from mlx_toy.ui.sources import GONE, Shown, SourcesPanel, citation_links, shown_of
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.token_view import TokenView
 from mlx_toy.ui.uploads import FILE_TYPES, size_line
@@ -106,6 +106,7 @@ class ChatTab:
             examples=[{"text": text} for text in EXAMPLES],
             layout="bubble",
         )
+        citation_links(self._sources)
         self._box = gr.MultimodalTextbox(
             elem_id="message",
             show_label=False,

@@ -84,6 +84,7 @@ def continue_text(
                 samples[place] = sample
                 yield samples
             if stopped():
+                del samples[place + 1 :]  # which nobody has begun
                 break
 
     yield from _guarded(loading, samples, write, stopped)

@@ -74,7 +74,8 @@ class CompleteTab:
             placeholder="Type the start of a sentence",
             elem_id="beginning",
         )
-        gr.Examples([[start] for start in STARTS], [self._text], label="Beginnings to try")
+        starts = [[start] for start in STARTS]
+        gr.Examples(starts, [self._text], label="Beginnings to try", api_visibility="private")
         with gr.Row():
             self._go = gr.Button("Continue", variant="primary", elem_id="continue")
             self._halt = gr.Button("Stop", visible=False, elem_id="stop-continuing")
@@ -143,13 +144,14 @@ class CompleteTab:
         dials = [self._temperature, self._length]
         page = [self._samples, self._chosen, self._go, self._halt, self._panel, self._legend]
         page += [*self._columns, *self._shown, *self._figures]
-        self._go.click(self._run, [self._text, *dials, self._count], page, **PRIVATE)
+        given = [self._text, *dials, self._count]
+        gr.on([self._go.click, self._text.submit], self._run, given, page, **PRIVATE)
         self._halt.click(self._stop, None, None, **AT_ONCE)
         panel = [self._chosen, self._panel, self._line, self._others]
         for place, shown in enumerate(self._shown):
             shown.select(self._select(place), [self._samples], panel, **AT_ONCE)
-        given = [self._samples, self._chosen, self._others, *dials]
-        self._others.input(self._go_on, given, page, **PRIVATE)
+        chosen = [self._samples, self._chosen, self._others, *dials]
+        self._others.input(self._go_on, chosen, page, **PRIVATE)
 
     def _run(
         self, text: str, temperature: float, length: float, count: float, request: gr.Request

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mlx_toy.chat import Message
-from mlx_toy.ui.markup import as_message, with_links
+from mlx_toy.ui.markup import as_message
 
 ASK_MODEL = "ask-model"  # the value of the button that is offered below an answer
 _OFFER = [{"value": ASK_MODEL, "label": "Ask the model itself, without documents"}]
@@ -116,9 +116,7 @@ def with_feedback(turns: Sequence[Turn], index: int, liked: bool | None) -> list
 
 
 def _shown(turn: Turn, last: bool) -> dict[str, Any]:
-    lines = [as_message(turn.text)]
-    if turn.figures:
-        lines.append(with_links(as_message(turn.figures)))
-    content = [{"type": "text", "text": line} for line in lines]
+    lines = [turn.text, turn.figures] if turn.figures else [turn.text]
+    content = [{"type": "text", "text": as_message(line)} for line in lines]
     shown: dict[str, Any] = {"role": turn.role, "content": content}
     return {**shown, "options": _OFFER} if last and turn.offers_model else shown

@@ -14,7 +14,6 @@ from mlx_toy.generation import Stats
 
 # Controls but tab and newline: browsers drop some, replace others, and show none.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_CITATION = re.compile(r"\[(\d{1,3})\]")
 
 
 def as_text(text: str) -> str:
@@ -88,8 +87,3 @@ def cited_line(sources: list[Source]) -> str:
     """Which passage an answer was taken from: "From [2] report.pdf, page 3"; "" if from none."""
     cited = [f"[{source.number}] {place(source)}" for source in sources if source.quote]
     return "From " + "; ".join(cited) if cited else ""
-
-
-def with_links(html: str) -> str:
-    """The HTML of a line, with every "[2]" a link to the passage of that number."""
-    return _CITATION.sub(r'<a href="#source-\1">[\1]</a>', html)

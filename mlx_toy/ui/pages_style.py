@@ -144,6 +144,7 @@ PAGES_CSS = """
 #library-search { margin-top: 1rem; gap: 0.75rem; }
 #library-search h2 { font-size: 1.1rem; margin: 0; }
 #search-row { align-items: stretch; }
+.found { display: grid; gap: 0.6rem; }
 .found .why {
   display: flex; flex-wrap: wrap; gap: 0.1rem 1.25rem; margin-top: 0.4rem; font-size: 0.8rem;
   color: var(--body-text-color-subdued);

@@ -2,7 +2,8 @@
 
 A passage is shown with its document, page and score, the words of the answer marked. Below it, on
 demand, the document around it: the page of a PDF as a picture with the words marked, of other
-documents the text before and after. An answer's "[2]" is a link to the passage of that number.
+documents the text before and after. Below
+the chat stand links to the passages that the answer cites.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,10 @@ from mlx_toy.errors import UserError
 from mlx_toy.library import Library
 from mlx_toy.page_image import Mark, page_image
 from mlx_toy.replies import Trace
-from mlx_toy.ui.events import PRIVATE
+from mlx_toy.ui.events import AT_ONCE, PRIVATE
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.marking import Span, marked_html, sentences_around
-from mlx_toy.ui.markup import as_text, sentence
+from mlx_toy.ui.markup import as_text, place, sentence
 from mlx_toy.ui.visitors import Visitors
 
 SURROUNDINGS = 900  # characters of the document before and after a passage
@@ -94,6 +95,23 @@ class SourcesPanel:
                 return f'<p class="empty">{as_text(sentence(error))}</p>'
 
         fold.expand(look, [self._secret], [view], concurrency_limit=DRAWN_AT_ONCE, **PRIVATE)
+
+
+def citation_links(shown: gr.State) -> None:
+    """Build a row of links from the answer that is shown to the passages that it cites."""
+    # Not in the answer itself: the chat's Copy button would take the markup of the links, too
+    row = gr.HTML("", elem_id="citations", padding=False)
+    shown.change(lambda now: links_html(now.sources), [shown], [row], **AT_ONCE)
+
+
+def links_html(sources: Sequence[Source]) -> str:
+    """A link to each passage that was cited; "" if none was."""
+    links = [
+        f'<a href="#source-{source.number}">[{source.number}] {as_text(place(source))}</a>'
+        for source in sources
+        if _spans(source)
+    ]
+    return f'<nav aria-label="Cited passages">{" ".join(links)}</nav>' if links else ""
 
 
 def passage_html(source: Source) -> str:

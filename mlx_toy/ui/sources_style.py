@@ -1,6 +1,12 @@
 """How the sources of an answer and its tokens look."""
 
 SOURCES_CSS = """
+#citations nav { display: flex; flex-wrap: wrap; gap: 0.3rem; }
+#citations a {
+  border: 1px solid var(--primary-500); border-radius: 1em; padding: 0 0.7em; font-size: 0.85em;
+  color: var(--body-text-color); text-decoration: none; overflow-wrap: anywhere;
+}
+#citations a:hover { background: var(--background-fill-secondary); }
 .passage {
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
   background: var(--block-background-fill); padding: 0.6rem 0.8rem;

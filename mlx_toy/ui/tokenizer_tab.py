@@ -45,7 +45,8 @@ class TokenizerTab:
             max_length=MAX_TEXT,
             elem_id="to-tokenize",
         )
-        gr.Examples([[example] for example in EXAMPLES], [text], label="Texts to try")
+        examples = [[example] for example in EXAMPLES]
+        gr.Examples(examples, [text], label="Texts to try", api_visibility="private")
         reading = gr.Radio(READINGS, value="text", label="Read it", elem_id="reading")
         shown = gr.HTML("", elem_id="token-pieces", padding=False)
         gr.on(

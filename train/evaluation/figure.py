@@ -53,10 +53,15 @@ class Figure:
 
 
 def share(hits: Sequence[bool], of: str, how: str) -> Figure:
-    """Percentage of items for which something holds; of no items it is 0."""
-    n = len(hits)
-    part = sum(hits) / max(1, n)
-    return Figure(100 * part, n, of, how, 100 * math.sqrt(part * (1 - part) / max(1, n)))
+    """Percentage of items for which something holds; of no items it is 0.
+
+    None or all of n items do not mean that it never fails: then the error is that of Laplace's
+    estimate, (hits + 1) / (n + 2).
+    """
+    n, count = len(hits), sum(hits)
+    part = count / max(1, n)
+    likely = part if 0 < count < n else (count + 1) / (n + 2)
+    return Figure(100 * part, n, of, how, 100 * math.sqrt(likely * (1 - likely) / max(1, n)))
 
 
 def mean(values: Sequence[float], of: str, how: str) -> Figure:

@@ -42,7 +42,9 @@ def card(report: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
         f"# Report card: {model['name']}",
         f"{model['parameters']:,} parameters. Measured by `python -m train evaluate` on text that "
         "the model was not trained on; ± is one standard error, the items taken as independent.",
-        table(report),
+        table(
+            report, missing="questions" in report.get("rows", {})
+        ),  # a base model has no such row
         "## Beside others",
         beside_others(report),
         "## How each figure was obtained",
