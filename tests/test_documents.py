@@ -189,6 +189,14 @@ def test_a_pdf_that_needs_too_much_memory_is_refused(tmp_path):
     assert refusal(path, limits=Limits(memory_bytes=150 * 2**20))
 
 
+def test_a_reader_is_not_charged_for_the_memory_of_the_app(tmp_path):
+    path = write(tmp_path / "a.csv", b"name,year\nAda,1815\n")
+    limits = Limits(memory_bytes=300 * 2**20)
+    held = b"x" * limits.memory_bytes  # as a large model does
+    assert "Ada" in read_document(path, limits=limits).text
+    assert held
+
+
 def test_joined_letters_of_print_come_apart(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("The beneﬁt of the oﬃce ﬂoor.")

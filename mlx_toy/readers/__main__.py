@@ -52,11 +52,18 @@ def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
 
 
 def watch_memory(memory_bytes: int) -> None:
-    """End this process when it holds too much: not every system limits its address space."""
+    """End this process when it has taken so much more memory; for macOS, which sets no such limit.
+
+    Growth counts, because the most that a process ever held may be inherited from the one that
+    started it, and an app with a large model holds more than a reader may.
+    """
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit < memory_bytes:
+    def most() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes, on macOS
+
+    limit = most() + memory_bytes
+    while most() < limit:
         time.sleep(WATCH_S)
     os._exit(1)
 
@@ -66,7 +73,7 @@ def main() -> None:
     kind, limits = sys.argv[1], json.loads(sys.argv[2])
     logging.disable(logging.CRITICAL)
     limit_resources(limits["memory_bytes"], int(limits["total_s"]) + 1)
-    if sys.platform != "win32":
+    if sys.platform == "darwin":  # elsewhere the address space is limited, or nothing is
         threading.Thread(target=watch_memory, args=(limits["memory_bytes"],), daemon=True).start()
     out = Output(limits)
     try:
