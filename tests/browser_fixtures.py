@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,22 +49,22 @@ def browser() -> "Iterator[Browser]":
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def app(
-    browser: "Browser", tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+@contextmanager
+def running_app(
+    folder: Path, *flags: str, complaint: str = "", **environment: str
 ) -> Iterator[App]:
-    """`python app.py` with the bundled model, or a tiny one where none is bundled yet."""
-    folder = tmp_path_factory.mktemp("app")
+    """`python app.py` with a library in `folder`; it must end when told.
+
+    What it says on its error stream must hold `complaint`, or be nothing if there is none.
+    """
     command = [sys.executable, "app.py", "--port", "0", "--temperature", "0"]
-    command += ["--library", str(folder / "library")]
-    if not BUNDLED.exists():
-        command += ["--model", str(tiny_model_dir)]
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "uploads")}
+    command += ["--library", str(folder / "library"), "--host", "127.0.0.1", *flags]
+    uploads = folder / "uploads"
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env=environment,
+            env={**os.environ, "GRADIO_TEMP_DIR": str(uploads), **environment},
             text=True,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -72,14 +73,24 @@ def app(
     try:
         line = process.stdout.readline()
         assert "listening on" in line, (folder / "errors.txt").read_text()
-        yield App(line.split()[-1], folder / "uploads")
+        yield App(line.split()[-1], uploads)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         said = (folder / "errors.txt").read_text()
-        assert said == "", said
+        assert complaint in said and bool(complaint) == bool(said), said
     finally:
         process.kill()
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def app(
+    browser: "Browser", tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
+    """The app with the bundled model, or a tiny one where none is bundled yet."""
+    flags = [] if BUNDLED.exists() else ["--model", str(tiny_model_dir)]
+    with running_app(tmp_path_factory.mktemp("app"), *flags) as started:
+        yield started
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from mlx_toy.ui.conversation import (
 )
 from mlx_toy.ui.frames import frames
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.markup import cited_line, sentence, stats_line
+from mlx_toy.ui.markup import cited_line, sentence, stats_line, unsupported_line
 from mlx_toy.ui.sources import Shown, shown_of
 from mlx_toy.ui.uploads import add_file, forget
 
@@ -156,7 +156,7 @@ def _figures(update: Update, context: int) -> str:
     """The line below an answer: where it comes from, and how fast it came."""
     looked_up = f"looked up “{update.query}”" if update.query else ""
     figures = stats_line(update.stats, update.dropped, context)
-    parts = [cited_line(update.sources), looked_up, figures]
+    parts = [cited_line(update.sources), unsupported_line(update.segments), looked_up, figures]
     if not update.done:
         parts.append("stopped")
     return " · ".join(part for part in parts if part)

@@ -7,10 +7,14 @@ them goes through `as_text`.
 
 import html
 import re
+from collections.abc import Sequence
 
+from mlx_toy.answers import Segment
 from mlx_toy.assistant import Source
 from mlx_toy.errors import UserError
 from mlx_toy.generation import Stats
+
+MAX_UNSUPPORTED = 200  # characters of a free answer that are named below it
 
 # Controls but tab and newline: browsers drop some, replace others, and show none.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -87,3 +91,13 @@ def cited_line(sources: list[Source]) -> str:
     """Which passage an answer was taken from: "From [2] report.pdf, page 3"; "" if from none."""
     cited = [f"[{source.number}] {place(source)}" for source in sources if source.quote]
     return "From " + "; ".join(cited) if cited else ""
+
+
+def unsupported_line(segments: Sequence[Segment]) -> str:
+    """What of a free answer stands in none of its sources; "" if nothing."""
+    pieces = [" ".join(segment.text.split()) for segment in segments if segment.unsupported]
+    if not pieces:
+        return ""
+    shown = "”, “".join(pieces)
+    shown = shown if len(shown) <= MAX_UNSUPPORTED else shown[:MAX_UNSUPPORTED] + "…"
+    return f"not in the documents: “{shown}”"
