@@ -92,7 +92,13 @@ class CompleteTab:
         )
         length = min(settings.max_tokens, MOST_TOKENS)
         self._length = gr.Slider(
-            8, MOST_TOKENS, length, step=8, label="Length", info="Tokens, at most."
+            8,
+            MOST_TOKENS,
+            length,
+            step=8,
+            label="Length",
+            info="Tokens, at most.",
+            elem_id="length",
         )
         self._count = gr.Slider(
             1,
