@@ -128,4 +128,5 @@ def ask(page: "Page", text: str, *files: Path) -> None:
 
 def shoot(page: "Page", name: str) -> None:
     if folder := os.environ.get("MLX_TOY_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
