@@ -24,7 +24,7 @@ from mlx_toy.ui.conversation import (
     with_feedback,
 )
 from mlx_toy.ui.conversation_store import from_browser, to_browser
-from mlx_toy.ui.conversations import MAX_TITLE, Conversations, new_id
+from mlx_toy.ui.conversations import MAX_CONVERSATIONS, MAX_TITLE, Conversations, new_id
 from mlx_toy.ui.export import as_json, as_markdown, write
 from mlx_toy.ui.shelf import Shelf
 
@@ -183,6 +183,18 @@ def test_other_browsers_learn_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shelf_module, "MAX_BROWSERS", 2)
     stores = [to_browser(shelf.write(kept("a"))) for _ in range(5)]
     assert [item.title for item in shelf.read(stores[0]).items] == ["a"]
+
+
+def test_forged_conversations_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shelf_module, "MAX_DELETED", 20)
+    shelf = Shelf()
+    mine = shelf.write(kept("mine"))
+    for _ in range(20):
+        many = to_browser(kept(*map(str, range(MAX_CONVERSATIONS))))
+        assert len(shelf.read(many | {"browser": mine.browser}).items) == MAX_CONVERSATIONS
+        shelf.write(Conversations(browser=mine.browser))
+    (known,) = shelf._known.values()
+    assert len(known) <= MAX_CONVERSATIONS + 20
 
 
 def kept_id(conversations: Conversations, title: str) -> str:

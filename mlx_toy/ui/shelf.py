@@ -13,6 +13,7 @@ from mlx_toy.ui.conversation_store import from_browser
 from mlx_toy.ui.conversations import Conversation, Conversations, new_browser
 
 MAX_BROWSERS = 32  # each may have a million characters
+MAX_DELETED = 1_000  # conversations of a browser whose end is remembered
 
 
 class Shelf:
@@ -32,7 +33,9 @@ class Shelf:
                 old = known.setdefault(item.id, item)
                 if old is not None and old.revision < item.revision:
                     known[item.id] = item
-            return sent.merged([item for item in known.values() if item is not None])
+            merged = sent.merged([item for item in known.values() if item is not None])
+            _trim(known, merged)
+            return merged
 
     def write(self, conversations: Conversations) -> Conversations:
         """Remember what a tab has now; the rest of what it had was deleted."""
@@ -43,6 +46,7 @@ class Shelf:
             present = {item.id: item for item in conversations.items}
             for id in [*known, *present]:
                 known[id] = present.get(id)
+            _trim(known, conversations)
         return conversations
 
     def _of(self, browser: str) -> dict[str, Conversation | None]:
@@ -53,3 +57,13 @@ class Shelf:
         while len(self._known) > MAX_BROWSERS:
             self._known.popitem(last=False)
         return known
+
+
+def _trim(known: dict[str, Conversation | None], kept: Conversations) -> None:
+    """Forget what no longer fits into the browser, so that no request can fill the memory."""
+    ids = {item.id for item in kept.items}
+    for id in [id for id, item in known.items() if item is not None and id not in ids]:
+        del known[id]
+    deleted = [id for id, item in known.items() if item is None]
+    for id in deleted[:-MAX_DELETED]:
+        del known[id]
