@@ -363,7 +363,7 @@ class Assistant:
             told = [{"role": "system", "content": clean(options.system_prompt).strip()}]
         # The oldest questions leave first, each with its answer. A conversation may be long, so the
         # first question that can stay is found by bisection.
-        asked = [i for i, message in enumerate(messages) if message["role"] == "user"] or [0]
+        asked = [i for i, message in enumerate(messages) if message["role"] == "user" or i == 0]
         first = bisect_left(
             asked, True, key=lambda i: len(self.engine.render([*told, *messages[i:]])) <= room
         )

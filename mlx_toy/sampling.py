@@ -15,6 +15,8 @@ from mlx_toy.errors import UserError
 Sampler = Callable[[mx.array], mx.array]
 LogitsProcessor = Callable[[mx.array, mx.array], mx.array]
 
+WHOLE = ("top_k", "max_tokens", "seed")
+MOST = 100  # of what divides logits: beyond it nothing changes any more
 REPETITION_WINDOW = 64  # tokens looked back at: more than a sentence, so that loops end
 
 
@@ -43,13 +45,17 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        for name in WHOLE:
+            value = getattr(self, name)
+            if not isinstance(value, int | None) or isinstance(value, bool):
+                raise UserError(f"{name} is {value!r}: it must be a whole number")
         ranges = (
-            ("temperature", self.temperature >= 0, "0 or more"),
+            ("temperature", 0 <= self.temperature <= MOST, f"0 to {MOST}"),
             ("top_p", 0 < self.top_p <= 1, "more than 0 and at most 1"),
             ("top_k", self.top_k >= 0, "0 or more"),
-            ("repetition_penalty", self.repetition_penalty >= 1, "1 or more"),
+            ("repetition_penalty", 1 <= self.repetition_penalty <= MOST, f"1 to {MOST}"),
             ("max_tokens", self.max_tokens >= 1, "1 or more"),
-            ("seed", self.seed is None or self.seed >= 0, "0 or more"),
+            ("seed", self.seed is None or 0 <= self.seed < 2**64, "0 to 2**64 - 1"),
         )
         for name, fits, wanted in ranges:
             if not fits:

@@ -30,13 +30,14 @@ from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mlx_toy.assistant import Assistant, Update
 from mlx_toy.chat import Message
 from mlx_toy.errors import UserError
+from mlx_toy.messages import clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.output import note, reply_as_json
 from mlx_toy.settings import OWN_WORKSPACE, Settings
@@ -113,9 +114,10 @@ def parse(body: Any, defaults: AnswerOptions, name: str) -> Asked:
         options = replace(defaults, system_prompt=system, **wanted)
     except TypeError as error:
         raise UserError(f"a value of the request has the wrong type ({error})") from error
-    model = body.get("model") if isinstance(body.get("model"), str) else name
-    documents = body.get("documents", str(model).endswith(WITH_DOCUMENTS))
-    return Asked(messages, options, str(model), bool(documents), bool(body.get("stream")))
+    asked = body.get("model")
+    model = clean(asked) if isinstance(asked, str) else name
+    documents = body.get("documents", model.endswith(WITH_DOCUMENTS))
+    return Asked(messages, options, model, bool(documents), bool(body.get("stream")))
 
 
 def _turn(turn: Any) -> tuple[str, str]:
@@ -124,9 +126,10 @@ def _turn(turn: Any) -> tuple[str, str]:
     content = turn.get("content") if isinstance(turn, dict) else None
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         texts = [part.get("text") for part in content if part.get("type") == "text"]
-        content = "".join(map(str, texts)) if len(texts) == len(content) else None
+        readable = len(texts) == len(content) and all(isinstance(text, str) for text in texts)
+        content = "".join(texts) if readable else None
     roles = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-    if role not in roles or not isinstance(content, str):
+    if not isinstance(role, str) or role not in roles or not isinstance(content, str):
         raise UserError(
             f"a message of role {role!r} cannot be read: use system, user or assistant, and text"
         )
@@ -152,7 +155,7 @@ class Server:
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-            exception_handlers={UserError: _refuse},
+            exception_handlers={UserError: _refuse, ClientDisconnect: _leave},
         )
 
     async def _models(self, request: Request) -> Response:
@@ -193,7 +196,7 @@ async def _json(request: Request) -> Any:
             raise UserError(f"the request has more than {MAX_BODY >> 20} MB: shorten it")
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the request is no JSON ({error})") from error
 
 
@@ -201,6 +204,11 @@ async def _refuse(request: Request, error: Exception) -> Response:
     """What was wrong with a request, in OpenAI's form."""
     content = {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}
     return JSONResponse({"error": content}, status_code=400)
+
+
+async def _leave(request: Request, error: Exception) -> Response:
+    """To a client that went away while it sent its request; nobody reads this."""
+    return Response(status_code=499)
 
 
 def _from(first: Update, rest: Iterator[Update]) -> Iterator[Update]:

@@ -105,7 +105,11 @@ def test_a_conversation_and_a_completion(client: Client) -> None:
         ("/ask", {"question": "Why?", "passages": "many"}, "wrong type"),
         ("/search", {"query": "Why?", "count": 0}, "use 1 to 50"),
         ("/chat", {"message": "Hi", "history": [{"role": "tool", "content": "x"}]}, "Each turn"),
+        ("/search", {"query": "Why?", "count": "3"}, "use 1 to 50"),
+        ("/search", {"query": ["Why?"]}, "Query must be text"),
         ("/chat", {"message": "Hi", "history": "x"}, "must be a list"),
+        ("/chat", {"message": "Hi", "system_prompt": ["x"]}, "System_prompt must be text"),
+        ("/complete", {"text": 5}, "Text must be text"),
         ("/complete", {"text": "Once", "temperature": -1}, "Temperature is -1"),
     ],
 )

@@ -210,6 +210,12 @@ def test_the_oldest_turns_leave_a_long_conversation_whole(assistant: Assistant) 
     assert len(assistant.engine.render(messages[last.dropped - 2 :])) > room
 
 
+def test_what_the_assistant_said_before_any_question_leaves_too(assistant: Assistant) -> None:
+    said: Message = {"role": "assistant", "content": "Welcome. " * 2_000}
+    last = list(assistant.reply(None, [said, user("Hello.")], SHORT))[-1]
+    assert last.done and last.dropped == 1
+
+
 def test_a_system_prompt_stands_before_what_is_left_of_the_conversation(
     assistant: Assistant,
 ) -> None:

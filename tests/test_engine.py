@@ -168,6 +168,14 @@ def test_render_is_the_chat_format(engine: Engine, tiny_tokenizer: Tokenizer) ->
         ("top_k", -1),
         ("repetition_penalty", 0),
         ("max_tokens", 0),
+        ("temperature", float("nan")),
+        ("temperature", 10**400),
+        ("repetition_penalty", float("inf")),
+        ("max_tokens", 1.5),
+        ("top_k", 2.5),
+        ("top_k", True),
+        ("seed", 2**64),
+        ("seed", "one"),
     ],
 )
 def test_settings_out_of_range_are_refused(field: str, value: float) -> None:

@@ -120,9 +120,13 @@ def test_answers_from_the_library_bring_their_passages(url: str, how: dict[str, 
         ({"messages": [{"role": "tool", "content": "x"}]}, "role 'tool'"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "role 'user'"),
         ({"messages": [{"role": "user", "content": " "}]}, "message is empty"),
+        ({"messages": [{"role": [], "content": "x"}]}, r"role []"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "role 'user'"),
         ({"n": 2}, "one answer"),
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": "hot"}, "wrong type"),
+        ({"max_tokens": 1.5}, "whole number"),
+        ({"passages": 2.5}, "whole number"),
         ({"tools": [{}]}, "not supported"),
         ({"documents": True}, "there are no documents"),
     ],
@@ -139,9 +143,16 @@ def test_a_wrong_request_is_one_sentence(
 
 def test_what_is_no_json_or_too_long_is_refused(url: str) -> None:
     address = f"{url}/chat/completions"
-    assert "no JSON" in httpx.post(address, content=b"{").json()["error"]["message"]
+    for body in (b"{", b"[" * 100_000):
+        assert "no JSON" in httpx.post(address, content=body).json()["error"]["message"]
     long = httpx.post(address, content=b" " * (5 << 20))
     assert "more than 4 MB" in long.json()["error"]["message"]
+
+
+def test_a_models_name_that_is_no_unicode_does_no_harm(url: str) -> None:
+    body = json.dumps({"model": "\ud800", "messages": HELLO})
+    response = httpx.post(f"{url}/chat/completions", content=body, timeout=60)
+    assert response.json()["model"] == "\ufffd" * 3
 
 
 def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:

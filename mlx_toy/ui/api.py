@@ -94,10 +94,13 @@ class Api:
             Returns:
                 The passages, best first, with document, page, heading, offsets and similarity.
             """
-            if not 1 <= count <= MAX_COUNT:
-                raise gr.Error(f"count is {count}: use 1 to {MAX_COUNT}.")
+            if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
+                raise gr.Error(f"count is {count}: use 1 to {MAX_COUNT}.", print_exception=False)
             return self._run(
-                lambda a: [asdict(hit) for hit in a.search(self._mine(secret), query, count)]
+                lambda a: [
+                    asdict(hit)
+                    for hit in a.search(self._mine(secret), _text("query", query), count)
+                ]
             )
 
         return search_documents
@@ -134,7 +137,7 @@ class Api:
                     assistant,
                     temperature=temperature,
                     max_tokens=max_tokens,
-                    system_prompt=system_prompt,
+                    system_prompt=_text("system_prompt", system_prompt or ""),
                     strict=strict,
                 )
                 workspace = self._mine(secret) if use_documents else None
@@ -164,7 +167,7 @@ class Api:
 
             def go_on(assistant: Assistant) -> str:
                 options = _options(assistant, temperature=temperature, max_tokens=max_tokens)
-                return _last(assistant.complete(text, options.sampling())).text
+                return _last(assistant.complete(_text("text", text), options.sampling())).text
 
             return self._run(go_on)
 
@@ -246,6 +249,13 @@ def _last(updates: Any) -> Update:
     """The finished reply."""
     last: Update = deque(updates, maxlen=1).pop()
     return last
+
+
+def _text(name: str, value: Any) -> str:
+    """A value that must be text: Gradio passes on whatever JSON it got."""
+    if not isinstance(value, str):
+        raise UserError(f"{name} must be text")
+    return value
 
 
 def _turn(role: Any, content: Any) -> Message:
