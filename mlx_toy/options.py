@@ -41,10 +41,10 @@ class AnswerOptions:
 
     def __post_init__(self) -> None:
         self.sampling()  # checks its part
-        if not isinstance(self.passages, int) or not 1 <= self.passages <= MAX_PASSAGES:
-            raise UserError(
-                f"passages is {self.passages!r}: it must be a whole number, 1 to {MAX_PASSAGES}"
-            )
+        if not isinstance(self.passages, int):
+            raise UserError(f"passages is {self.passages!r}: it must be a whole number")
+        if not 1 <= self.passages <= MAX_PASSAGES:
+            raise UserError(f"passages is {self.passages}: it must be 1 to {MAX_PASSAGES}")
         if len(self.system_prompt) > MAX_SYSTEM_PROMPT:
             raise UserError(
                 f"the system prompt has {len(self.system_prompt):,} characters: "

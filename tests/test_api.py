@@ -102,7 +102,7 @@ def test_a_conversation_and_a_completion(client: Client) -> None:
     [
         ("/ask", {"question": " "}, "The message is empty"),
         ("/ask", {"question": "Why?", "passages": 99}, "it must be 1 to 10"),
-        ("/ask", {"question": "Why?", "passages": "many"}, "wrong type"),
+        ("/ask", {"question": "Why?", "passages": "many"}, "whole number"),
         ("/search", {"query": "Why?", "count": 0}, "use 1 to 50"),
         ("/chat", {"message": "Hi", "history": [{"role": "tool", "content": "x"}]}, "Each turn"),
         ("/search", {"query": "Why?", "count": "3"}, "use 1 to 50"),
