@@ -9,9 +9,6 @@ client that cannot send it chooses the model `NAME+documents` instead. Such an a
 piece, because no word of it is sent before it has been checked against its passage.
 
 uvicorn and starlette come with Gradio.
-
-On an address of this machine alone, requests that name another host are refused: a page in the
-owner's browser could otherwise reach the server by a name that it controls (DNS rebinding).
 """
 
 import argparse
@@ -41,13 +38,12 @@ from mlx_toy.messages import clean
 from mlx_toy.options import AnswerOptions
 from mlx_toy.output import note, reply_as_json
 from mlx_toy.settings import OWN_WORKSPACE, Settings
-from mlx_toy.ui.server import choose_port, shown_host
+from mlx_toy.ui.server import choose_port, shown_host, trusted_hosts
 
 WITH_DOCUMENTS = "+documents"  # at the end of a model's name
 UNSUPPORTED = ("stop", "tools", "functions", "response_format", "logprobs")
 MAX_BODY = 4 * 2**20  # bytes of a request
 GRACE_S = 3  # for answers that are being sent when the server is told to end
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FINISH = {"length": "length"}  # OpenAI's word for why an answer ended; else "stop"
 # What a request may say under OpenAI's names, or mlx_lm.server's, and what we call it.
 DIALS = {
@@ -291,9 +287,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     port = choose_port(settings.host, settings.port)
     # uvicorn passes on what ended it: as an interrupt it leaves time to close the library.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    hosts = list(LOOPBACK) if settings.host in LOOPBACK else ["*"]
     with closing(Assistant.load(settings)) as assistant:
-        app = Server(assistant).app(hosts)
+        app = Server(assistant).app(trusted_hosts(settings.host))
         note(f"mlx-toy is serving on http://{shown_host(settings.host)}:{port}/v1")
         uvicorn.run(
             app,

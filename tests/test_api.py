@@ -133,6 +133,13 @@ def test_a_file_of_the_server_is_not_read(
     assert client.predict("Nobody may read this.", count=1, api_name="/search")[0]["page"]
 
 
+def test_requests_in_the_name_of_another_host_are_refused(address: str) -> None:
+    for path in ("/", "/config", "/gradio_api/call/search", "/gradio_api/mcp/"):
+        answer = httpx.post(f"{address}{path}", headers={"Host": "evil.example"}, json={})
+        assert answer.status_code == 400 and "host" in answer.text.lower()
+    assert httpx.get(address, headers={"Host": "localhost:7860"}).status_code == 200
+
+
 def test_on_a_space_a_caller_reaches_its_own_library_only(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

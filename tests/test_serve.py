@@ -20,8 +20,9 @@ from documents_fixtures import make_pdf
 from mlx_toy.assistant import Assistant
 from mlx_toy.errors import UserError
 from mlx_toy.options import AnswerOptions
-from mlx_toy.serve import LOOPBACK, Server, parse
+from mlx_toy.serve import Server, parse
 from mlx_toy.settings import OWN_WORKSPACE, Settings
+from mlx_toy.ui.server import trusted_hosts
 
 HAS_OPENAI = importlib.util.find_spec("openai") is not None
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
@@ -40,7 +41,7 @@ def assistant(
 @pytest.fixture(scope="module")
 def url(assistant: Assistant) -> Iterator[str]:
     """The address of a server that runs in a thread, as `/v1` of it."""
-    app = Server(assistant).app(list(LOOPBACK))
+    app = Server(assistant).app(trusted_hosts("127.0.0.1"))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -158,6 +159,8 @@ def test_a_models_name_that_is_no_unicode_does_no_harm(url: str) -> None:
 def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
     answer = httpx.get(f"{url}/models", headers={"Host": "evil.example"})
     assert answer.status_code == 400 and "data" not in answer.text
+    for own in ("localhost:8000", "[::1]:8000"):
+        assert httpx.get(f"{url}/models", headers={"Host": own}).status_code == 200
 
 
 def test_a_client_that_leaves_early_cancels_its_answer(url: str, assistant: Assistant) -> None:

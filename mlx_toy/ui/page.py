@@ -3,6 +3,8 @@
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mlx_toy.settings import Settings, on_space
 from mlx_toy.ui.api import Api
@@ -13,6 +15,7 @@ from mlx_toy.ui.events import PRIVATE
 from mlx_toy.ui.learned_tab import LearnedTab
 from mlx_toy.ui.loading import Loading, Status
 from mlx_toy.ui.markup import as_text
+from mlx_toy.ui.server import trusted_hosts
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.style import CSS, theme
 from mlx_toy.ui.tokenizer_tab import TokenizerTab
@@ -87,6 +90,7 @@ def launch(page: gr.Blocks, settings: Settings, port: int, mcp: bool = False) ->
     Raises:
         OSError: somebody else listens there.
     """
+    hosts = trusted_hosts(settings.host)
     page.queue(default_concurrency_limit=CONCURRENT, max_size=WAITING, api_open=False)
     page.launch(
         server_name=settings.host,
@@ -101,6 +105,7 @@ def launch(page: gr.Blocks, settings: Settings, port: int, mcp: bool = False) ->
         run_history=False,
         footer_links=[],
         mcp_server=mcp,
+        app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]},
     )
 
 

@@ -19,6 +19,9 @@ from mlx_toy.errors import UserError
 from mlx_toy.settings import Settings, add_arguments, from_options
 
 FIRST_PORT, PORTS = 7860, 100
+# What a request to this machine alone may call it; "[" is what older releases of Starlette make of
+# every IPv6 address. Only names can be pointed at another machine, and none begins so.
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]", "[")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,6 +119,15 @@ def serve(settings: Settings, port: int, mcp: bool = False) -> None:
     finally:
         page.close(verbose=False)
         loading.close()
+
+
+def trusted_hosts(host: str) -> list[str]:
+    """The hosts that a request may name, "*" for any, where the server listens on `host`.
+
+    On an address of this machine alone no other is trusted: a page in the owner's browser could
+    otherwise reach the documents by a name that it controls (DNS rebinding).
+    """
+    return list(LOOPBACK) if host in LOOPBACK else ["*"]
 
 
 def shown_host(host: str) -> str:
