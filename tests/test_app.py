@@ -19,7 +19,7 @@ from mlx_toy.settings import Settings
 from mlx_toy.ui.chat import Request, View, send
 from mlx_toy.ui.conversation import answer_turn, user_turn
 from mlx_toy.ui.loading import Loading
-from mlx_toy.ui.server import choose_port
+from mlx_toy.ui.server import choose_port, shown_host
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_S = 90
@@ -134,16 +134,20 @@ def test_waiting_for_the_model_can_be_stopped():
     loading.close()
 
 
-def test_the_page_answers_before_the_model_is_ready(tmp_path: Path):
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_page_answers_before_the_model_is_ready(host: str, tmp_path: Path):
     from mlx_toy.ui.page import build, launch
 
     loading = Loading(lambda: pytest.fail("never started"))
-    settings = Settings(library=str(tmp_path))
-    port = choose_port(settings.host, 0)
+    settings = Settings(library=str(tmp_path), host=host)
+    try:
+        port = choose_port(settings.host, 0)
+    except UserError:
+        pytest.skip(f"this computer has no {host}")
     page = build(settings, loading)
     try:
         launch(page, settings, port)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/config") as answer:
+        with urllib.request.urlopen(f"http://{shown_host(host)}:{port}/config") as answer:
             config = answer.read().decode()
         assert "Loading the model" in config
         named = {

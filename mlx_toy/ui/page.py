@@ -93,7 +93,7 @@ def launch(page: gr.Blocks, settings: Settings, port: int, mcp: bool = False) ->
     hosts = trusted_hosts(settings.host)
     page.queue(default_concurrency_limit=CONCURRENT, max_size=WAITING, api_open=False)
     page.launch(
-        server_name=settings.host,
+        server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,
         server_port=port,
         max_file_size=f"{settings.max_file_mb}mb",
         theme=theme(),
