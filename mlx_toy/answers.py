@@ -153,6 +153,11 @@ def closest(quote: Quote) -> str:
     return f"{CLOSEST} “{as_quoted(quote.sentence)}” [{quote.number}]"
 
 
+def is_closest(answer: Answer) -> bool:
+    """Whether an answer is no more than a passage's best sentence."""
+    return len(answer.quotes) == 1 and answer.answer == closest(answer.quotes[0])
+
+
 def verify(answer: Answer, passages: Sequence[str]) -> None:
     """Confirm that an answer consists of what stands in the passages, at the offsets it names.
 
@@ -192,7 +197,7 @@ def _verify_quote(quote: Quote, passages: Sequence[str]) -> None:
 
 def _verify_text(answer: Answer) -> None:
     """Take the text apart: opening, quotes with joiners between them, closing; nothing else."""
-    if answer.answer == closest(answer.quotes[0]) and len(answer.quotes) == 1:
+    if is_closest(answer):
         return
     rest = answer.answer
     for place, quote in enumerate(answer.quotes):

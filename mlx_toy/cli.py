@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
 
     about = 'for each {"text"} write {"nats", "tokens", "bytes"}: how surprised the base model is'
     score = verb("score", "batch:score", about, "model")
-    about = 'for each {"question", "passages"} write the answer and where it stands'
+    about = 'for each {"question", "passages": [texts]} write the answer and where it stands'
     answer = verb("answer", "batch:answer", about, "model")
     for batch in (score, answer):
         batch.add_argument("file", metavar="FILE.jsonl", help="one JSON object a line" + STDIN)

@@ -180,7 +180,7 @@ def rebuild(options: Namespace, settings: Settings) -> int:
                 if report.intact
                 else f"{counted(report.documents, 'document')} read anew"
             )
-            show(f"{name}: {said}")
+            show(f"{name}{'' if report.intact else ':'} {said}")
         for sentence in report.lost:
             note(f"lost: {sentence}")
         if report.aside:

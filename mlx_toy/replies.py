@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mlx_toy.answers import Answer, NotVerbatimError, Segment
+from mlx_toy.answers import Answer, NotVerbatimError, Segment, is_closest, sentence_bounds
 from mlx_toy.engine import Generation, Stats
 from mlx_toy.library import Library
 from mlx_toy.rows import Hit
@@ -87,15 +87,22 @@ def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:
 
 
 def with_quotes(sources: list[Source], answer: Answer) -> list[Source]:
-    """The sources, the cited ones with what the answer took from them."""
+    """The sources, the cited ones with what the answer took from them.
+
+    Of the closest passage that is the whole sentence that is shown, not the words in it that the
+    model guessed at and the answer leaves out.
+    """
+    whole = is_closest(answer)
     located = []
     for source in sources:
         quotes = [quote for quote in answer.quotes if quote.number == source.number]
         if quotes:
-            first, spans = quotes[0], tuple((quote.start, quote.end) for quote in quotes)
-            source = replace(
-                source, quote=first.sentence, start=first.start, end=first.end, spans=spans
+            spans = tuple(
+                sentence_bounds(source.hit.text, quote.start) if whole else (quote.start, quote.end)
+                for quote in quotes
             )
+            start, end = spans[0]
+            source = replace(source, quote=quotes[0].sentence, start=start, end=end, spans=spans)
         located.append(source)
     return located
 

@@ -69,7 +69,8 @@ class Tokenizer:
             return cls(file.read_bytes())
         except OSError as error:
             raise UserError(
-                f"no tokenizer at {file}: give a model directory that has one"
+                f"no tokenizer at {file}: give a directory that has one, or make one with "
+                "`python -m train tokenizer`"
             ) from error
 
     @property

@@ -78,6 +78,13 @@ def test_the_endpoints_are_named_and_typed(client: Client) -> None:
     assert types == {"query": "string", "count": "integer", "secret": "string"}
 
 
+def test_a_file_of_another_kind_is_refused_in_one_sentence(client: Client, tmp_path: Path) -> None:
+    picture = tmp_path / "dog.png"
+    picture.write_bytes(b"\x89PNG")
+    with pytest.raises(AppError, match=r"dog\.png: \.png files cannot be read; save it as PDF"):
+        client.predict(file=handle_file(picture), api_name="/add_document")
+
+
 def test_a_document_is_added_found_and_asked_about(client: Client, stored: dict[str, Any]) -> None:
     assert (stored["name"], stored["pages"]) == ("brenn.pdf", 2)
     hits = client.predict(QUESTION, count=1, api_name="/search")

@@ -94,9 +94,9 @@ def test_conversations_are_listed_opened_named_and_deleted(page: Page):
     expect(page.locator(QUESTIONS)).to_contain_text(["Hello"])
 
     button(page, "Rename").click()
-    page.locator("#conversation-title input, #conversation-title textarea").fill(
-        "A <i>greeting</i>"
-    )
+    name = page.locator("#conversation-title input, #conversation-title textarea")
+    expect(name).to_be_focused()
+    name.fill("A <i>greeting</i>")
     page.keyboard.press("Enter")
     expect(conversations(page)).to_have_text(["Thank you", "A <i>greeting</i>"])
     shoot(page, "conversations")

@@ -126,7 +126,7 @@ def test_a_library_is_embedded_anew_and_repaired(run: Run, pdf: Path, tmp_path: 
     assert "there are no documents" in run("rebuild").err
     run("add", pdf)
     assert run("reembed").out == "nothing to do: all passages are embedded by this embedder\n"
-    assert run("rebuild").out == "the library: is not damaged\n"
+    assert run("rebuild").out == "the library is not damaged\n"
     for file in (tmp_path / "library" / "default.lance" / "data").iterdir():
         file.write_bytes(b"")
     result = run("list")

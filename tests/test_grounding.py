@@ -18,6 +18,8 @@ from mlx_toy.answers import (
 from mlx_toy.evidence import answer_places, rank_sentences
 from mlx_toy.grounding import MIN_EVIDENCE, plan
 from mlx_toy.regions import Region, collapse
+from mlx_toy.replies import Source, with_quotes
+from mlx_toy.rows import Hit
 from mlx_toy.span_grammar import QUOTES, Reading, SpanGrammar
 from mlx_toy.token_bytes import TokenBytes
 
@@ -187,6 +189,19 @@ def test_the_check_accepts_what_stands_there():
         "The closest passage says: "
         "“In winter the ferry runs twice a week, on Monday and Friday.” [2]"
     )
+
+
+def test_of_the_closest_passage_the_whole_sentence_is_marked():
+    """Not the words in it that the model guessed at, such as half a number."""
+    sources = [
+        Source(n, Hit("0" * 32, "a", None, "", text, 0, len(text), 0.5, 1.0, 1, 1))
+        for n, text in enumerate(PASSAGES, start=1)
+    ]
+    guess = quote_at(PASSAGES, 1, PASSAGES[0].index("1874"), PASSAGES[0].index("74"))
+    marked, other = with_quotes(sources, make_answer(closest(guess), [guess]))
+    assert [PASSAGES[0][start:end].strip() for start, end in marked.spans] == [marked.quote]
+    assert marked.quote == "The lighthouse at Brenn was built in 1874." and not other.spans
+    assert with_quotes(sources, ANSWER)[0].spans == ((QUOTE_1.start, QUOTE_1.end),)
 
 
 @pytest.mark.parametrize(

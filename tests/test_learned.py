@@ -131,7 +131,12 @@ def test_the_report_card_says_in_words_what_was_measured():
         "squad_dev_public.correct_refusals": 1.765,
         "new_set.figure": 7,
         "details": {"new_set.figure": {"n": 40, "of": "pairs", "how": MARKUP}},
-        "baselines": {"trigrams": {"bits_per_byte.stories_public": 2.25}},
+        "baselines": {
+            "trigrams": {
+                "bits_per_byte.stories_public": 2.25,
+                "squad_dev_public.answerable_questions": 130,
+            }
+        },
         "note": MARKUP,
     }
     fused = {"questions": 3019, "passages": 636, "summed": {"recall@5": 0.9447}}
@@ -142,6 +147,7 @@ def test_the_report_card_says_in_words_what_was_measured():
     assert "for 3,019 questions, it had the right passage among the first five for 94%" in html
     assert "<th>new_set.figure</th><td>7</td><td>40 pairs · &lt;img" in html
     assert "<th>trigrams</th>" in html and "<td>1.051</td><td>2.25</td>" in html
+    assert html.count("squad_dev_public.answerable_questions") == 1  # no figure to compare
     assert "<img" not in html
     assert "Nothing was measured" in report_card_html({}, {})
 

@@ -86,6 +86,7 @@ def test_table_says_what_is_estimated_far_and_too_large():
     assert mini.startswith("* mini") and "~" not in mini
     assert "~5.0 GB, does not fit" in small and " far" in small
     assert "which cost 16.00" in text and "far: up to 61 times the parameters" in text
+    assert as_text(TIMED, rows, LAW, 1.0, None).splitlines()[2].startswith("In 1 hour here")
     assert "A run of 2.0 times the parameters and 2.0 times the text came out 10.0% better" in text
 
 

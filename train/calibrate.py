@@ -247,8 +247,12 @@ def run(options: argparse.Namespace) -> None:
     if not 0 < options.false_refusals < 100:
         raise UserError(f"--false-refusals {options.false_refusals:g} is not between 0 and 100")
     out = options.out or Path(options.model or "")
-    if not (options.out or options.model) or not out.is_dir():
+    if not (options.out or options.model):
         raise UserError("say with --model or --out to which directory to write")
+    if not out.is_dir():
+        raise UserError(
+            f"{out} is no directory to write to: check --model, or say another with --out"
+        )
     data = data_directory(options.data)
     fitted = calibrate(options.model, data, options.questions, options.false_refusals / 100)
     write_json(fitted, out / CALIBRATION_FILE)

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         check_installed()
     _check_order(options)
     if not (tokenizer_dir / FILE_NAME).is_file():
-        _build_corpus(options)  # writes the sample of text for the tokenizer ...
+        _build_corpus(options, stdout=subprocess.DEVNULL)  # the sample for the tokenizer ...
         _train_tokenizer(out / "text.jsonl", tokenizer_dir, size.vocab_size)
     _build_corpus(options)  # ... and, once there is one, the shards
     tokenizer = Tokenizer.load(tokenizer_dir)
@@ -106,15 +106,19 @@ def _check_order(options: argparse.Namespace) -> None:
         )
 
 
-def _build_corpus(options: argparse.Namespace) -> None:
-    """Run the corpus's own command; it says itself what is wrong."""
+def _build_corpus(options: argparse.Namespace, stdout: int | None = None) -> None:
+    """Run the corpus's own command; it says itself what is wrong.
+
+    Where there is no tokenizer yet it ends by telling, on `stdout` (None: the standard error), to
+    train one and to run it again. Here both follow by themselves.
+    """
     command = [sys.executable, "-m", "corpus", "build", "--preset", options.preset]
     command += ["--out", str(options.out)]
     if options.text:
         command += ["--text", *(str(file.resolve()) for file in options.text)]
     elif options.data:
         command += ["--data", options.data]
-    done = subprocess.run(command, stdout=sys.stderr, check=False)
+    done = subprocess.run(command, stdout=sys.stderr if stdout is None else stdout, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
 

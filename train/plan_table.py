@@ -20,11 +20,13 @@ def as_text(
 ) -> str:
     """The plan for people."""
     cost = "" if price is None else f", which cost {hours * price:,.2f},"
+    unit = "hour" if hours == 1 else "hours"
     lines = [
         f"Timed here: {timed.preset}, {timed.tokens_per_s:,.0f} tokens/s, "
         f"{timed.flops_per_s / 1e9:,.0f} GFLOP/s, {_device()}.",
         "",
-        f"In {hours:g} hours{cost} here (* chosen, ~ estimated from the FLOP/s of {timed.preset}):",
+        f"In {hours:g} {unit}{cost} here (* chosen, ~ estimated from the FLOP/s of "
+        f"{timed.preset}):",
         *_table(rows, "in_hours"),
         "",
         "Each preset's own tokens:",

@@ -23,7 +23,7 @@ from mlx_toy.options import AnswerOptions
 from mlx_toy.output import reply_as_json
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import sentence
-from mlx_toy.ui.uploads import FILE_TYPES, forget
+from mlx_toy.ui.uploads import forget
 from mlx_toy.ui.visitors import Visitors
 
 MAX_TURNS = 200  # of a conversation that a program sends
@@ -197,7 +197,7 @@ class Api:
                 forget(path)
 
         _hide_from_mcp(add_document)
-        file = gr.File(visible=False, file_types=list(FILE_TYPES), type="filepath", label="file")
+        file = gr.File(visible=False, type="filepath", label="file")
         secret = gr.Textbox(None, visible=False, label="secret")
         button, stored = gr.Button(visible=False), gr.JSON(visible=False, label="document")
         button.click(

@@ -26,7 +26,7 @@ from mlx_toy.ui.settings_panel import SettingsPanel
 from mlx_toy.ui.sources import GONE, Shown, SourcesPanel, citation_links, shown_of
 from mlx_toy.ui.stops import Stops
 from mlx_toy.ui.token_view import TokenView
-from mlx_toy.ui.uploads import FILE_TYPES, size_line
+from mlx_toy.ui.uploads import size_line
 from mlx_toy.ui.visitors import Visitors
 
 EXAMPLES = ["Tell me a short story about a lost kitten.", "What is the sun?", "Who are you?"]
@@ -110,8 +110,8 @@ class ChatTab:
         self._box = gr.MultimodalTextbox(
             elem_id="message",
             show_label=False,
-            placeholder="Ask a question, or drop a .pdf, .md or .txt file here",
-            file_types=list(FILE_TYPES),
+            placeholder="Ask a question, or drop a PDF, Word, web or text file here",
+            file_types=None,  # a file that cannot be read is refused in our own words
             file_count="multiple",
             max_plain_text_length=PASTED_TEXT,
             max_lines=8,

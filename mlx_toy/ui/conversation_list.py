@@ -21,6 +21,8 @@ Leave = Callable[[str], None]
 # Gradio has no part that knows how wide the page is: beside the chat where there is room, and out
 # of the way on a phone once a conversation was chosen.
 OPEN_WHERE_WIDE = "() => ({__type__: 'update', open: window.innerWidth >= 1000})"
+TYPE_THE_NAME = """() => setTimeout(() => document.querySelector(
+    "#conversation-title input, #conversation-title textarea")?.select(), 50)"""
 
 
 class ConversationList:
@@ -139,7 +141,8 @@ class ConversationList:
 
     def _connect_panels(self) -> None:
         asked, panels = [self.store], self._panels
-        self._rename.click(self._ask_title, asked, [*panels, self._title], **AT_ONCE)
+        asking = self._rename.click(self._ask_title, asked, [*panels, self._title], **AT_ONCE)
+        asking.then(None, js=TYPE_THE_NAME)
         self._title.submit(self._renamed, [*asked, self._title], self.outputs, **AT_ONCE)
         files = [self._markdown, self._json]
         self._export.click(self._exported, asked, [*panels, *files], **AT_ONCE)

@@ -23,7 +23,6 @@ from mlx_toy.ui.events import AT_ONCE, PRIVATE, warn
 from mlx_toy.ui.loading import Loading
 from mlx_toy.ui.markup import as_text, plural, sentence
 from mlx_toy.ui.stops import Stops
-from mlx_toy.ui.uploads import FILE_TYPES
 from mlx_toy.ui.visitors import Visitors
 
 FOUND = 8  # passages that a search shows
@@ -77,7 +76,7 @@ class DocumentsTab:
             self._files = gr.File(
                 label="PDF, Word, EPUB, HTML, CSV, text or code",
                 file_count="multiple",
-                file_types=list(FILE_TYPES),
+                file_types=None,  # `file_tasks` says what cannot be read, in our own words
                 height=170,
                 elem_id="drop",
             )

@@ -145,7 +145,12 @@ def _beside_others(report: Report, numbers: Mapping[str, float]) -> str:
         for kind in ("peers", "baselines")
         for name, figures in (report.get(kind) or {}).items()
     }
-    shared = [name for name in numbers if any(name in other for other in others.values())]
+    shared = [
+        name
+        for name in numbers
+        if any(name in other for other in others.values())
+        and not name.endswith("_questions")  # how many were asked is the same for all
+    ]
     if not shared:
         return ""
     heads = "".join(f"<th>{as_text(name)}</th>" for name in ("This model", *others))
