@@ -28,12 +28,12 @@ class Chunk:
 
     Attributes:
         text: whole characters only, so it may be empty; joined, the texts are the answer.
-        token: its id.
+        token: its id; None for text that was held back until the token that ended the answer.
         logprob: natural logarithm of its probability, before the temperature.
     """
 
     text: str
-    token: int
+    token: int | None
     logprob: float
 
 
@@ -90,7 +90,7 @@ class Generation:
         """Stop within one token; the loop over the chunks then ends."""
         self.job.cancel()
 
-    def put(self, text: str, token: int, logprob: float) -> None:
+    def put(self, text: str, token: int | None, logprob: float) -> None:
         """Hand a chunk to the caller. For the owner thread, as is all below."""
         self._chunks.put(Chunk(text, token, logprob))
 
@@ -148,7 +148,7 @@ def decode_steps(
             logprob = logprobs[token].item()
             if token in stop_ids:
                 if held_back := detokenizer.finish():
-                    generation.put(held_back, token, logprob)
+                    generation.put(held_back, None, 0.0)
                 return generation.finish("stop")
             generation.count_token()
             text = detokenizer.add(token)

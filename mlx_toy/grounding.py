@@ -277,7 +277,7 @@ def _strict_answer(
     engine: Engine, question_plan: Plan, processor: SpanProcessor, chunks: Sequence[Chunk]
 ) -> Answer:
     """The spans of an answer, or the sentence around them, or the refusal."""
-    tokens = [chunk.token for chunk in chunks]
+    tokens = [chunk.token for chunk in chunks if chunk.token is not None]
     reading = processor.grammar.read(tokens)
     signals = signals_of(engine, question_plan, chunks)
     decision, confidence = decide(engine.calibration, signals)
@@ -299,7 +299,7 @@ def signals_of(engine: Engine, question_plan: Plan, chunks: Sequence[Chunk]) -> 
     processor = question_plan.processor
     if not engine.is_ours or processor is None:
         return question_plan.signals
-    chosen = [chunk.logprob for chunk in chunks]
+    chosen = [chunk.logprob for chunk in chunks if chunk.token is not None]
     refusal = processor.refusal_logprob
     return with_model(question_plan.signals, chosen, processor.logprobs, refusal)
 

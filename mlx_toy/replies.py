@@ -43,8 +43,10 @@ class Trace:
     prompt_ids: tuple[int, ...]
     answer_ids: tuple[int, ...] = ()
 
-    def grown(self, token: int) -> "Trace":
-        """With one more token of the answer."""
+    def grown(self, token: int | None) -> "Trace":
+        """With one more token of the answer, if there is one."""
+        if token is None:
+            return self
         return replace(self, answer_ids=(*self.answer_ids, token))
 
 

@@ -19,7 +19,7 @@ def prompt_of(engine: Engine, text: str) -> list[int]:
 
 
 def tokens_of(generation: Generation) -> list[int]:
-    return [chunk.token for chunk in generation]
+    return [chunk.token for chunk in generation if chunk.token is not None]
 
 
 class Gate:

@@ -121,7 +121,7 @@ def _ask(engine: Engine, item: Item, near: float) -> Outcome:
     chunks = list(start_answer(engine, asked))
     signals = signals_of(engine, asked, chunks)
     assert asked.processor is not None
-    spans = asked.processor.grammar.read([chunk.token for chunk in chunks]).spans
+    spans = asked.processor.grammar.read([c.token for c in chunks if c.token is not None]).spans
     said = "".join(item.passages[s.number - 1][s.start : s.end] for s in spans[:1])
     overlap = f1(said, item.answers) if item.answers else 0.0
     return Outcome(item, replace(signals, nearness=near), overlap)
