@@ -26,6 +26,8 @@ from mlx_toy.indexes import (
 from mlx_toy.library_errors import LibraryError, OtherEmbedderError, OtherFormatError, explained
 from mlx_toy.table_schema import SEARCH_COLUMN, check_schema, make_schema
 
+TRIES, CONFLICT_TRIES = 2, 8  # of an action, and of one that others committed before
+CONFLICT_WAIT_S = 0.05  # before the second try; longer before each further one
 WRITES_BEFORE_MERGE = 16  # each write adds a file, and rows that are not in the index yet
 PURGE_INTERVAL_S = 60.0  # rewriting a large table for every document removed would be slow
 OLD_VERSIONS = timedelta(milliseconds=1)  # age at which a replaced version of a table goes
@@ -189,11 +191,12 @@ class Tables:
     ) -> _T:
         """Run an action on a table; if it fails, once more on the table opened anew.
 
-        Another process may have dropped the table, or purged the version that was being read.
+        Another process may have dropped the table, or purged the version that was being read. Where
+        it only committed first, as with several that make the same index, we try a few times more.
         """
         check_name(workspace)
         with explained(self.uri):
-            for last_try in (False, True):
+            for attempt in range(1, CONFLICT_TRIES + 1):
                 try:
                     table = self._table(workspace, create)
                     if table is None:
@@ -202,10 +205,13 @@ class Tables:
                     return action(table)
                 except UserError:
                     raise
-                except Exception:
+                except Exception as error:
                     self._open.pop(workspace, None)
-                    if last_try:
+                    conflict = "commit conflict" in str(error)
+                    if attempt >= (CONFLICT_TRIES if conflict else TRIES):
                         raise
+                    if conflict:
+                        time.sleep(attempt * CONFLICT_WAIT_S)
         raise AssertionError("not reached")
 
     def _table(self, workspace: str, create: bool) -> Any:
