@@ -33,8 +33,8 @@ from train.evaluate_retrieval import (
     describe,
     measure,
     open_embedder,
-    write_whole,
 )
+from train.records import write_json, write_text
 from train.retrieval_rows import CachedEmbedder
 from train.retrieval_sets import QuestionSet, splitter
 
@@ -84,8 +84,8 @@ def read_results(file: Path = RESULTS) -> dict[str, Any]:
 def keep(part: str, figures: Any, file: Path = RESULTS, report: Path = REPORT) -> None:
     """Put the figures of a part in the place of its old ones, and write the report anew."""
     results = read_results(file) | {part: figures}
-    write_whole(file, json.dumps(results, indent=1) + "\n")
-    write_whole(report, retrieval_report.report(results))
+    write_json(results, file)
+    write_text(retrieval_report.report(results), report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Run the part that the options name."""
     if options.part == "report":
-        write_whole(REPORT, retrieval_report.report(read_results()))
+        write_text(retrieval_report.report(read_results()), REPORT)
         return
     data = data_directory(options.data)
     if options.part == "quality":

@@ -2,21 +2,17 @@
 
 import argparse
 import json
-import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
+from retrieval_fixtures import ANIMALS, PLACES, write_data
 
 from mlx_toy.embedder import BUNDLED, load_embedder
 from mlx_toy.errors import UserError
 from train import embedder as command
 from train.retrieval_data import MIXTURE, Passage, group_records, sources, split_held_out
 from train.retrieval_metrics import bm25_scores, evaluate, figures, ranks
-from train.retrieval_report import EVALUATION_FILES
-
-ANIMALS = ["fox", "owl", "crow", "bear", "wolf", "hare", "goat", "mole"]
-PLACES = ["forest", "meadow", "river", "mountain", "village", "harbour"]
 
 
 def records() -> list[dict]:
@@ -39,13 +35,8 @@ def records() -> list[dict]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory in the layout of the catalogue, and under its file names."""
-    lines = "".join(json.dumps(record) + "\n" for record in records())
-    names = [source.file for source in sources(tuple(MIXTURE))]
-    for name in [*names, *EVALUATION_FILES.values()]:
-        file = tmp_path / "data" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(lzma.compress(lines.encode()))
-    return tmp_path / "data"
+    files = [source.file for source in sources(tuple(MIXTURE))]
+    return write_data(tmp_path / "data", records(), files)
 
 
 def options(*flags: str | Path) -> argparse.Namespace:

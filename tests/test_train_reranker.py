@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
+from retrieval_fixtures import ANIMALS, PLACES, write_data
 
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
@@ -15,10 +15,6 @@ from mlx_toy.reranker import load_reranker
 from train import reranker as command
 from train.reranker_data import TrainingLibrary, WordIndex, deal, foreign, sample
 from train.retrieval_data import Passage, sources
-from train.retrieval_report import EVALUATION_FILES
-
-ANIMALS = ["fox", "owl", "crow", "bear", "wolf", "hare", "goat", "mole"]
-PLACES = ["forest", "meadow", "river", "mountain", "village", "harbour"]
 
 
 def records() -> list[dict]:
@@ -42,13 +38,8 @@ def records() -> list[dict]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory in the layout of the catalogue, and under its file names."""
-    lines = "".join(json.dumps(record) + "\n" for record in records())
-    used = sources((*command.QUESTIONS, command.TITLES))
-    for name in [*(source.file for source in used), *EVALUATION_FILES.values()]:
-        file = tmp_path / "data" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(lzma.compress(lines.encode()))
-    return tmp_path / "data"
+    files = [source.file for source in sources((*command.QUESTIONS, command.TITLES))]
+    return write_data(tmp_path / "data", records(), files)
 
 
 def options(*flags: str | Path) -> argparse.Namespace:

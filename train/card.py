@@ -15,6 +15,7 @@ from train.evaluation import report_card
 from train.evaluation.measures import MEASURES
 from train.evaluation.report import FILE as REPORT_FILE
 from train.export import LINEAGE_FILE
+from train.records import write_text
 
 CARD_FILE = "README.md"
 SHARE_ALIKE = ("SA", "Sharing")
@@ -64,9 +65,7 @@ def write_card(directory: Path, chat: bool) -> Path:
     report_path = directory / REPORT_FILE
     report = json.loads(report_path.read_text()) if report_path.is_file() else {}
     out = directory / CARD_FILE
-    partial = out.with_suffix(".partial")
-    partial.write_text(_card(lineage, report, chat), encoding="utf-8")
-    partial.replace(out)
+    write_text(_card(lineage, report, chat), out)
     return out
 
 

@@ -10,7 +10,6 @@ With `--together` all passages are one library, with 5,000 others that answer no
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -22,6 +21,7 @@ from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train import retrieval_sets
+from train.records import write_json
 from train.retrieval_metrics import figures, rank_of_right
 from train.retrieval_rows import CachedEmbedder, Ranker, in_app, in_memory
 from train.retrieval_sets import QuestionSet, splitter
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         found[chosen.name] = describe(chosen, rows)
         print(to_table(chosen.name, found[chosen.name]), flush=True)
     if options.out:
-        write_whole(options.out, json.dumps(found, indent=1) + "\n")
+        write_json(found, options.out)
 
 
 def open_embedder(path: str, work: Path | None = None, name: str = "") -> CachedEmbedder:
@@ -138,11 +138,3 @@ def count_tokens() -> Callable[[str], int]:
 
     tokenizer = Tokenizer.load(BUNDLED)
     return lambda text: len(tokenizer.encode(text))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it meanwhile finds the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -38,14 +38,18 @@ def rewind(run: Path, step: int) -> None:
         if not path.is_file():
             continue
         kept = [record for record in read(path) if record["step"] <= step]
-        partial = path.with_suffix(".partial")
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
-        partial.write_text("".join(lines), encoding="utf-8")
-        os.replace(partial, path)
+        write_text("".join(lines), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file so that whoever reads it meanwhile finds the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    """The same for a JSON file."""
+    write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", path)

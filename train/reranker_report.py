@@ -30,6 +30,7 @@ from train.retrieval_report import (
     figures_row,
     read_evaluation,
     replace_directory,
+    to_table,
 )
 
 __all__ = ["THRESHOLD_SOURCE", "choose_threshold", "evaluation_table", "write_directory"]
@@ -72,7 +73,7 @@ def evaluation_table(
     for name, file in EVALUATION_FILES.items():
         found[name], library = ranked(reranker, embedder, read_evaluation(data, file))
         found[name]["milliseconds"] = milliseconds(reranker, library)
-    return found, to_table(found)
+    return found, to_table(found, ROWS)
 
 
 def milliseconds(reranker: Reranker, library: TrainingLibrary) -> float:
@@ -89,20 +90,6 @@ def milliseconds(reranker: Reranker, library: TrainingLibrary) -> float:
         reranker.score(question, found)
         times.append(time.perf_counter() - start)
     return round(float(np.median(times)) * 1000, 1)
-
-
-def to_table(found: dict[str, Any]) -> str:
-    """Figures of `ranked`, by set, as a Markdown table."""
-    lines = [
-        "| set | passages | questions | ranked by | R@1 | R@5 | R@10 | MRR |",
-        "|---|---:|---:|---|---:|---:|---:|---:|",
-    ]
-    for name, result in found.items():
-        for row, title in ROWS.items():
-            values = " | ".join(f"{value:.3f}" for value in result[row].values())
-            size = f"{result['passages']:,} | {result['questions']:,}"
-            lines.append(f"| {name} | {size} | {title} | {values} |")
-    return "\n".join(lines)
 
 
 def best_relevances(

@@ -54,14 +54,14 @@ def evaluation_table(embedder: Embedder, data: Path) -> tuple[dict[str, Any], st
     return found, to_table(found)
 
 
-def to_table(found: dict[str, Any]) -> str:
-    """Figures of `evaluate`, by set, as a Markdown table."""
+def to_table(found: dict[str, Any], rows: dict[str, str] = ROWS) -> str:
+    """Figures by set and way to rank as a Markdown table; `rows` are the ways and their names."""
     lines = [
         "| set | passages | questions | ranked by | R@1 | R@5 | R@10 | MRR |",
         "|---|---:|---:|---|---:|---:|---:|---:|",
     ]
     for name, result in found.items():
-        for row, title in ROWS.items():
+        for row, title in rows.items():
             values = " | ".join(f"{value:.3f}" for value in result[row].values())
             size = f"{result['passages']:,} | {result['questions']:,}"
             lines.append(f"| {name} | {size} | {title} | {values} |")

@@ -20,6 +20,7 @@ from train.evaluation.endings import MAX_TOKENS
 from train.evaluation.figure import Figure, share
 from train.evaluation.openings import Opening, Reply, conversations, openings
 from train.evaluation.subject import Subject
+from train.records import write_text
 
 PAGE = "replies.md"
 FLUENT = "chats.fluent_and_on_topic"
@@ -71,9 +72,7 @@ def write_page(
         "chosen. Of two turns the second reply counts; the first stands in italics. The last "
         "column is the reader's: yes or no.\n\n"
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + _HEAD + "".join(rows), encoding="utf-8")
-    partial.replace(path)
+    write_text(text + _HEAD + "".join(rows), path)
 
 
 def read_verdicts(path: Path) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mlx_toy.errors import UserError
 from train.evaluation.figure import DIGITS, Figure
+from train.records import write_json
 
 FILE = "report.json"
 
@@ -90,10 +91,7 @@ class Report:
         self._save()
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(self._path.name + ".partial")
-        partial.write_text(json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
-        partial.replace(self._path)
+        write_json(self.content, self._path)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from train.evaluation.grammar import ACCURACY
 from train.evaluation.measures import MEASURES, Measure
 from train.evaluation.memory import HELD_OUT
+from train.records import write_text
 
 FILE = "report.md"
 _MET = {True: "yes", False: "no", None: ""}
@@ -24,9 +25,7 @@ def write(out: Path, model: Path, report: Mapping[str, Any]) -> Path:
 
     drawn = pictures.draw(out, model, report)
     path = out / FILE
-    partial = out / (FILE + ".partial")
-    partial.write_text(card(report, drawn), encoding="utf-8")
-    partial.replace(path)
+    write_text(card(report, drawn), path)
     return path
 
 
