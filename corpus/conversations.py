@@ -5,7 +5,8 @@ question, and an answer that cites: `Saint Bernadette [2]`. The gold passage is 
 sentences around the answer; the others come from the same article, those first that share most
 words with the question (BM25). In part of the records the gold passage is left out, and the answer
 is the fixed sentence that the passages do not say. The share that is unanswerable (Rajpurkar et al.
-2018, arXiv:1806.03822) teaches the model to decline.
+2018, arXiv:1806.03822) teaches the model to decline. Behind the first question others follow on the
+same passages: they cost a tenth of a conversation of their own and are learned from as much.
 
 Answers stay spans, and only a nearly whole sentence is made whole (`corpus/short_answers.py`):
 while it answers from passages, the model can write nothing but whole words of one sentence and the
@@ -37,8 +38,12 @@ class ContextRecipe:
         unanswerable: share of questions whose passages do not answer them.
         max_passages: at most this many passages.
         window_words: words of a passage, about; whole sentences.
-        max_words: of all passages together. With 2.4 tokens a word, as a small vocabulary cuts
-            names and figures, they leave room for question and answer in a context of 512.
+        max_words: of all passages together, at most; each conversation draws its own limit, so
+            that many are short. With 2.4 tokens a word, as a small vocabulary cuts names and
+            figures, they leave room for question and answer in a context of 512.
+        min_words: the least of these limits.
+        more_words: of all questions and answers together, as far as further questions go.
+        more: at most this many further questions on the same passages.
         spare: distractors are drawn from this many more than are needed, the likeliest ones.
         seed: of the choices.
     """
@@ -47,6 +52,9 @@ class ContextRecipe:
     max_passages: int = 4
     window_words: int = 50
     max_words: int = 170
+    min_words: int = 40
+    more_words: int = 60
+    more: int = 3
     spare: int = 3
     seed: int = 1
 
@@ -76,8 +84,8 @@ def context_questions(
         recipe: how they are dressed.
 
     Yields:
-        context turn, question, answer. Records whose answer is no span of a sentence are left out,
-        because they cannot be cited.
+        context turn, question, answer, and further questions with their answers. Records whose
+        answer is no span of a sentence are left out, because they cannot be cited.
     """
     for title, article in groupby(records, lambda r: str(r.get("title") or r["context"])):
         yield from _dress(list(article), recipe, random.Random(f"{recipe.seed} {title}"))
@@ -89,6 +97,20 @@ class _Gold:
 
     answer: str
     window: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question, every annotated answer, and the one that may be written, if any may."""
+
+    question: str
+    answers: list[str]
+    context: str
+    gold: _Gold | None
+
+    def is_answered_by(self, window: str) -> bool:
+        """Whether a window holds any of the answers."""
+        return any(_says(window, answer, re.IGNORECASE) for answer in self.answers)
 
 
 def _dress(
@@ -107,34 +129,74 @@ def _dress(
         answers = [answer.strip() for answer in record["answers"] if answer.strip()]
         gold = _find(answers, windows, places[record["context"]])
         if gold or not answers:
-            questions.append((record, answers, gold))
+            question = " ".join(record["question"].split())
+            questions.append(_Asked(question, answers, record["context"], gold))
     keep, leave_out = _chances(questions, recipe.unanswerable)
-    for record, answers, gold in questions:
-        if gold is None and rng.random() >= keep:
+    for asked in questions:
+        if asked.gold is None and rng.random() >= keep:
             continue
-        if gold and rng.random() < leave_out:
-            gold = None
-        own = places[record["context"]]
+        gold = asked.gold if rng.random() >= leave_out else None
+        own = places[asked.context]
         pool = [
             place
-            for place in index.ranking(record["question"])
-            if (answers or place in own)
-            and not any(_says(windows[place], a, re.IGNORECASE) for a in answers)
+            for place in index.ranking(asked.question)
+            if (asked.answers or place in own) and not asked.is_answered_by(windows[place])
         ]
         wanted = rng.randint(1, recipe.max_passages) - (gold is not None)
         chosen = sorted(rng.sample(pool[: wanted + recipe.spare], min(wanted, len(pool))))
         if gold:
             chosen = [gold.window, *chosen]
-        chosen = _fitting(chosen, windows, recipe.max_words)
+        chosen = _fitting(chosen, windows, rng.randint(recipe.min_words, recipe.max_words))
         if not chosen:
             continue
         rng.shuffle(chosen)
-        reply = f"{gold.answer} [{chosen.index(gold.window) + 1}]" if gold else NOT_IN_PASSAGES
+        passages = [windows[place] for place in chosen]
+        turns = [(asked.question, _reply(gold, chosen))]
+        turns += _more(asked, questions, chosen, passages, recipe, rng)
         yield [
-            {"role": "context", "content": format_passages([windows[i] for i in chosen])},
-            {"role": "user", "content": record["question"].strip()},
-            {"role": "assistant", "content": reply},
+            {"role": "context", "content": format_passages(passages, asked.question)},
+            *(turn for question, answer in turns for turn in _exchange(question, answer)),
         ]
+
+
+def _reply(gold: _Gold | None, chosen: list[int]) -> str:
+    return f"{gold.answer} [{chosen.index(gold.window) + 1}]" if gold else NOT_IN_PASSAGES
+
+
+def _exchange(question: str, answer: str) -> tuple[Message, Message]:
+    return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+
+
+def _more(
+    first: _Asked,
+    questions: list[_Asked],
+    chosen: list[int],
+    passages: list[str],
+    recipe: ContextRecipe,
+    rng: random.Random,
+) -> list[tuple[str, str]]:
+    """Further questions on the same passages, with their answers; as many unanswerable as wanted."""
+    others = [asked for asked in questions if asked.question != first.question]
+    answerable = [asked for asked in others if asked.gold and asked.gold.window in chosen]
+    foreign = [
+        asked
+        for asked in others
+        if asked.answers and not any(asked.is_answered_by(passage) for passage in passages)
+    ]
+    turns: list[tuple[str, str]] = []
+    words = len(first.question.split()) * 2
+    for _ in range(rng.randint(0, recipe.more)):
+        refuse = rng.random() < recipe.unanswerable
+        pool = foreign if refuse else answerable
+        if not pool:
+            continue
+        asked = pool.pop(rng.randrange(len(pool)))
+        reply = _reply(None if refuse else asked.gold, chosen)
+        words += len(asked.question.split()) + len(reply.split())
+        if words > recipe.more_words:
+            break
+        turns.append((asked.question, reply))
+    return turns
 
 
 def _windows(text: str, words: int) -> list[str]:
@@ -152,12 +214,12 @@ def _windows(text: str, words: int) -> list[str]:
     return windows
 
 
-def _chances(questions: list[tuple], wanted: float) -> tuple[float, float]:
+def _chances(questions: list[_Asked], wanted: float) -> tuple[float, float]:
     """Chance to keep a question without an answer, and to take the answer away from another.
 
     Together they make the wanted share of unanswerable questions, however many there are at first.
     """
-    share = sum(gold is None for _, _, gold in questions) / max(1, len(questions))
+    share = sum(asked.gold is None for asked in questions) / max(1, len(questions))
     if share >= 1:
         return wanted, 0.0
     if share > wanted:

@@ -1,8 +1,11 @@
 """The chat format: messages to token ids and loss mask, one function for training and serving.
 
-    <s><|system|>…<|end|><|context|>[1] …\n[2] …<|end|><|user|>…<|end|><|assistant|>…<|end|>
+    <s><|context|>Who …?\n[1] …\n[2] …<|end|><|user|>Who …?<|end|><|assistant|>…<|end|>
 
-A `context` turn carries numbered passages and stands right before the question that they answer.
+A `context` turn carries numbered passages and stands right before the question that they answer. It
+begins with that question, because a decoder's view of a word holds only what stands before it: so
+the passages are read with the question in mind, and the question again with the passages. A
+`system` turn may stand first.
 Ids are made segment by segment: contents are encoded as plain text and control tokens are added as
 ids, so no message and no uploaded file can forge a turn.
 
@@ -31,7 +34,7 @@ CHAT_TEMPLATE = (
     "{{- bos_token -}}"
     "{%- for message in messages -%}"
     "{%- if documents and loop.last and message['role'] == 'user' -%}"
-    "{{- '<|context|>' -}}"
+    "{{- '<|context|>' ~ plain(message['content'].split() | join(' ')) ~ '\\n' -}}"
     "{%- for document in documents -%}"
     "{{- '[' ~ loop.index ~ '] ' -}}{{- plain(document['text'].split() | join(' ')) -}}"
     "{{- '' if loop.last else '\\n' -}}"
@@ -65,10 +68,20 @@ class Rendered:
     loss_mask: list[int]
 
 
-def format_passages(passages: Sequence[str]) -> str:
-    """The content of a `context` turn: one passage a line, numbered from 1."""
-    lines = (" ".join(passage.split()) for passage in passages)
-    return "\n".join(f"[{number}] {line}" for number, line in enumerate(lines, start=1))
+def format_passages(passages: Sequence[str], question: str | None = None) -> str:
+    """The content of a `context` turn: the question, then one passage a line, numbered from 1.
+
+    Args:
+        passages: what may be cited.
+        question: what they are to answer; None for a model that has not learned our format.
+    """
+    head = [] if question is None else [_one_line(question)]
+    numbered = (f"[{number}] {_one_line(text)}" for number, text in enumerate(passages, start=1))
+    return "\n".join([*head, *numbered])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def render(

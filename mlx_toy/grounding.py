@@ -206,13 +206,13 @@ def _region(sentence: Sentence, passages: Sequence[str]) -> Region:
 
 
 def _messages(
-    engine: Engine, question: str, shown: Sequence[str] | None, strict: bool
+    engine: Engine, question: str, shown: Sequence[str], strict: bool
 ) -> list[Message]:
     messages: list[Message] = []
     if not engine.is_ours:  # ours has learned it
         messages.append({"role": "system", "content": INSTRUCTION if strict else FREE_INSTRUCTION})
-    if shown is not None:
-        messages.append({"role": "context", "content": format_passages(shown)})
+    asked = question if engine.is_ours else None
+    messages.append({"role": "context", "content": format_passages(shown, asked)})
     messages.append({"role": "user", "content": question})
     return messages
 
@@ -230,9 +230,9 @@ def _fit(
     prompt = engine.render(_messages(engine, question, passages, strict))
     if len(prompt) <= budget:
         return prompt
-    left = budget - len(engine.render(_messages(engine, question, None, strict)))
+    left = budget - len(engine.render(_messages(engine, question, [], strict)))
     kept: list[Sentence] = []
-    left -= 6 + 5 * len(passages)
+    left -= 5 * len(passages)
     for sentence in ranked:
         tokens = len(engine.tokenizer.encode(sentence.text)) + 1
         if tokens <= left:

@@ -132,9 +132,9 @@ def passage_tokens(engine: Engine, prompt_ids: Sequence[int]) -> list[PassageTok
         return []
     begin = len(prompt_ids) - list(reversed(prompt_ids)).index(tokenizer.context_id)
     end = list(prompt_ids).index(tokenizer.end_id, begin)
-    # One passage a line (`chat.format_passages`), whatever the tokens that spell its number
+    # The question, then one passage a line (`chat.format_passages`), whatever tokens spell a number
     breaks = [i + 1 for i in range(begin, end) if b"\n" in tokenizer.token_bytes(prompt_ids[i])]
-    edges = [begin, *breaks, end]
+    edges = [*breaks, end]
     return [PassageTokens(number, *edge) for number, edge in enumerate(pairwise(edges), start=1)]
 
 

@@ -64,7 +64,7 @@ def test_documents_of_the_template_are_a_context_turn(
             add_generation_prompt=True,
             return_dict=False,
         )
-        context: Message = {"role": "context", "content": format_passages(passages)}
+        context: Message = {"role": "context", "content": format_passages(passages, question)}
         assert theirs == render([*earlier, context, asked], tiny_tokenizer, True).ids
 
     check()
@@ -109,8 +109,13 @@ def test_the_model_learns_only_what_the_assistant_says(tiny_tokenizer: Tokenizer
     assert rendered.ids[-1] == tiny_tokenizer.assistant_id
 
 
-def test_passages_are_numbered_one_a_line() -> None:
-    assert format_passages(["The sky\nis  blue.", "So."]) == "[1] The sky is blue.\n[2] So."
+def test_passages_are_numbered_one_a_line_behind_the_question() -> None:
+    passages = ["The sky\nis  blue.", "So."]
+    assert format_passages(passages) == "[1] The sky is blue.\n[2] So."
+    assert format_passages(passages, "What\nnow?").split("\n")[:2] == [
+        "What now?",
+        "[1] The sky is blue.",
+    ]
 
 
 def test_an_unknown_role_is_refused(tiny_tokenizer: Tokenizer) -> None:

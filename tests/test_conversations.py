@@ -32,12 +32,20 @@ def towns(count, answers=True):
 
 
 def passages_of(conversation):
-    return [line.split("] ", 1)[1] for line in conversation[0]["content"].split("\n")]
+    question, *passages = conversation[0]["content"].split("\n")
+    assert question == conversation[1]["content"]
+    return [line.split("] ", 1)[1] for line in passages]
 
 
-def cited(conversation):
+def exchanges(conversation):
+    """Questions with their answers."""
+    turns = [turn["content"] for turn in conversation[1:]]
+    return list(zip(turns[::2], turns[1::2], strict=True))
+
+
+def cited(answer):
     """The span and the number of an answer."""
-    span, number = re.fullmatch(r"(.+) \[(\d)\]", conversation[2]["content"]).groups()
+    span, number = re.fullmatch(r"(.+) \[(\d)\]", answer).groups()
     return span, int(number)
 
 
@@ -45,17 +53,17 @@ def test_context_answers_cite_the_passage_that_holds_them():
     refused, places, counts = 0, Counter(), Counter()
     conversations = list(context_questions(towns(600), ContextRecipe(seed=3)))
     for conversation in conversations:
-        assert [m["role"] for m in conversation] == ["context", "user", "assistant"]
+        assert [m["role"] for m in conversation[:3]] == ["context", "user", "assistant"]
         passages = passages_of(conversation)
         counts[len(passages)] += 1
         assert len(set(passages)) == len(passages)
-        if conversation[2]["content"] == NOT_IN_PASSAGES:
-            refused += 1
-            continue
-        span, number = cited(conversation)
-        assert span in passages[number - 1]
-        assert sum(span in passage for passage in passages) == 1
-        places[number] += 1
+        refused += conversation[2]["content"] == NOT_IN_PASSAGES
+        for _, answer in exchanges(conversation):
+            if answer != NOT_IN_PASSAGES:
+                span, number = cited(answer)
+                assert span in passages[number - 1]
+                assert sum(span in passage for passage in passages) == 1
+                places[number] += 1
     assert 0.22 < refused / len(conversations) < 0.34
     assert set(counts) == {1, 2, 3, 4}
     assert places[1] and places[2] and places[3]
@@ -63,9 +71,25 @@ def test_context_answers_cite_the_passage_that_holds_them():
 
 def test_refused_questions_have_passages_that_do_not_answer():
     by_question = {r["question"]: r["answers"][0] for r in towns(300)}
-    for context, question, answer in context_questions(towns(300)):
-        if answer["content"] == NOT_IN_PASSAGES:
-            assert by_question[question["content"]] not in context["content"]
+    for conversation in context_questions(towns(300)):
+        for question, answer in exchanges(conversation):
+            if answer == NOT_IN_PASSAGES:
+                assert by_question[question] not in conversation[0]["content"]
+
+
+def test_further_questions_are_on_the_same_passages():
+    by_question = {r["question"]: r["answers"][0] for r in towns(600)}
+    seen = Counter()
+    for conversation in context_questions(towns(600)):
+        asked = [question for question, _ in exchanges(conversation)]
+        assert len(set(asked)) == len(asked)
+        for question, answer in exchanges(conversation)[1:]:
+            seen[answer == NOT_IN_PASSAGES] += 1
+            assert answer == NOT_IN_PASSAGES or cited(answer)[0] == by_question[question]
+    assert seen[True] > 50
+    assert seen[False] > 50
+    alone = ContextRecipe(more=0)
+    assert {len(exchanges(c)) for c in context_questions(towns(60), alone)} == {1}
 
 
 def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
@@ -97,7 +121,7 @@ def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
             assert token in grammar.allowed(states), conversation[2]["content"]
             states = grammar.advance(states, token)
         assert states
-        written.append(cited(conversation)[0])
+        written.append(cited(conversation[2]["content"])[0])
     assert {"$5", "4%", "“Blue”", "Dr. Ames", "dawn", "Then he ran to the old mill"} <= set(written)
     assert "it. He" not in written  # no span of one sentence
 

@@ -27,9 +27,10 @@ from mlx_toy.tokenizer import Tokenizer
 from mlx_toy.worker import JobCancelled
 
 PASSAGES = ["The chat format of a model.\nIt has two  lines.", "A token →", "shards [2] in"]
+QUESTION = "What is a token?"
 MESSAGES: list[Message] = [
-    {"role": "context", "content": format_passages(PASSAGES)},
-    {"role": "user", "content": "What is a token?"},
+    {"role": "context", "content": format_passages(PASSAGES, QUESTION)},
+    {"role": "user", "content": QUESTION},
 ]
 
 

@@ -15,6 +15,7 @@ from train.schedule import WarmupStableDecay
 from train.shards import Mixture, Shard
 
 EMPTY_DRAWS = 1_000  # conversations in a row with nothing to learn, before we give up
+TRIES = 8  # conversations drawn for a place in a row, before a longer one is cut
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,13 @@ def _window_row(shard: Shard, window: int, rng: np.random.Generator) -> Row:
 
 
 def _row_of_conversations(shard: Shard, window: int, rng: np.random.Generator) -> Row:
+    """As many as fit; whole ones if possible, because the end of one is what it leads up to."""
     documents, room = [], window + 1
     while room > 1:  # one token alone has nothing to foretell
-        record = rng.integers(0, len(shard.offsets) - 1)
-        start, stop = shard.offsets[record], shard.offsets[record + 1]
+        for record in rng.integers(0, len(shard.offsets) - 1, size=TRIES):
+            start, stop = shard.offsets[record], shard.offsets[record + 1]
+            if stop - start <= room:
+                break
         ids = shard.tokens[start : min(stop, start + room)]
         documents.append((ids, np.ones(len(ids), dtype=np.uint8)))
         room -= len(ids)
