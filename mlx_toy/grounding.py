@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 FOCUS = 1  # sentences that our own model may copy from; more made it choose worse
+EVIDENCE_WEIGHT = 1.0  # nats that a point of a sentence's score is worth beside the model's choice
 CHOICE = 24  # sentences that another model may copy from
 MIN_EVIDENCE = 1.2  # score of a sentence under which the passages do not answer (see `evidence`)
 OWN_TOKENS, OTHER_TOKENS, FREE_TOKENS = 48, 240, 160  # room for an answer in the context
@@ -189,8 +190,13 @@ def _grammar(
     if not engine.is_ours:
         regions = [_region(sentence, passages) for sentence in ranked[:CHOICE]]
         return SpanGrammar(engine.token_bytes, regions, may_refuse=True, form=QUOTES)
+    best = ranked[0].score if ranked else 0.0
     regions = [
-        replace(region, places=answer_places(question, region.text))
+        replace(
+            region,
+            places=answer_places(question, region.text),
+            prior=EVIDENCE_WEIGHT * (sentence.score - best),
+        )
         for sentence in ranked[:FOCUS]
         if sentence.score >= least_evidence
         for region in [_region(sentence, passages)]

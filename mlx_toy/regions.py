@@ -22,12 +22,14 @@ class Region:
         text: white space collapsed to single spaces.
         offsets: for each character of `text`, its offset in the passage.
         places: where in `text` an answer may begin and end, and what it must contain.
+        prior: how much likelier than others it is to be copied from, in nats.
     """
 
     number: int
     text: str
     offsets: tuple[int, ...]
     places: Places = ANYWHERE
+    prior: float = 0.0
 
 
 @dataclass(frozen=True, order=True)

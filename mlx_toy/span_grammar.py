@@ -133,6 +133,16 @@ class SpanGrammar:
             return set(self._tokens.end_ids)  # the vocabulary cannot spell what follows
         return ids
 
+    def priors(self) -> dict[int, float]:
+        """For each token that a span may begin the answer with, the highest prior of its regions."""
+        first = _State((), _WORD)
+        found: dict[int, float] = {}
+        for region, start in self._starts if first in self.start else ():
+            prior = self._regions[region].region.prior
+            for token in self._ids_at(region, start, self._regions[region].limit(start)):
+                found[token] = max(prior, found.get(token, prior))
+        return found
+
     def advance(self, states: States, token: int) -> States:
         """The readings that remain after one more token."""
         if token in self._tokens.end_ids:

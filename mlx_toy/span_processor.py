@@ -15,6 +15,8 @@ from mlx_toy.span_grammar import SpanGrammar
 class SpanProcessor:
     """A logits processor that lets only the grammar's tokens through.
 
+    The first token also counts for how likely its sentence is to be copied from (`Region.prior`).
+
     Args:
         grammar: of the answer.
         prompt_length: tokens before the answer.
@@ -36,7 +38,7 @@ class SpanProcessor:
         self.refusal_logprob: float | None = None
 
     def __call__(self, tokens: Any, logits: mx.array) -> mx.array:
-        """Set the logits [1, V] of all other tokens to minus infinity."""
+        """Set the logits [1, V] of all other tokens to minus infinity, and add the priors."""
         written = tokens[self._prompt_length :].tolist()
         for token in written[self._read :]:
             self._states = self.grammar.advance(self._states, token)
@@ -49,9 +51,11 @@ class SpanProcessor:
         self._all = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
         if not written:
             self.refusal_logprob = _number(self._all[0, self._refusal_id])
-        ids = mx.array(sorted(allowed))
+        ids = sorted(allowed)
+        priors = {} if written else self.grammar.priors()
+        favour = mx.array([priors.get(token, 0.0) for token in ids], dtype=logits.dtype)
         masked = mx.full(logits.shape, -math.inf, dtype=logits.dtype)
-        masked[:, ids] = logits[:, ids]
+        masked[:, mx.array(ids)] = logits[:, mx.array(ids)] + favour
         return masked
 
 
