@@ -17,7 +17,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from corpus.bm25 import Bm25
@@ -62,7 +62,8 @@ class ContextRecipe:
 def chat_messages(record: dict[str, Any]) -> list[Message]:
     """The turns of a chat, cut to the first few, ending with the assistant.
 
-    The answer of a single question is made a sentence where that is safe.
+    The answer of a single question is made a sentence where that is safe. A `context` turn gets the
+    question that follows it as its first line, as the chat format has it.
     """
     messages: list[Message] = [
         {"role": turn["role"], "content": turn["content"].strip()} for turn in record["messages"]
@@ -70,6 +71,9 @@ def chat_messages(record: dict[str, Any]) -> list[Message]:
     if [message["role"] for message in messages] == ["user", "assistant"]:
         question, answer = messages
         answer["content"] = as_sentence(question["content"], answer["content"])
+    for context, asked in pairwise(messages):
+        if context["role"] == "context":
+            context["content"] = f"{' '.join(asked['content'].split())}\n{context['content']}"
     return messages[:MAX_CHAT_TURNS]
 
 

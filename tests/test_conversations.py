@@ -131,6 +131,12 @@ def test_answers_inside_other_words_are_not_cited():
     assert list(context_questions([record], ContextRecipe(unanswerable=0))) == []
 
 
+def test_passages_of_a_chat_begin_with_the_question_that_follows_them():
+    turns = [("context", "[1] Rye."), ("user", "What\ngrain?"), ("assistant", "Rye [1]")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    assert chat_messages({"messages": messages})[0]["content"] == "What grain?\n[1] Rye."
+
+
 @pytest.mark.parametrize("natural", [0.1, 0.5])
 def test_share_of_unanswerable_questions_holds_however_many_there_are_at_first(natural):
     records = towns(1500)
