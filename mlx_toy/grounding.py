@@ -211,9 +211,7 @@ def _region(sentence: Sentence, passages: Sequence[str]) -> Region:
     return Region(sentence.passage + 1, text, offsets)
 
 
-def _messages(
-    engine: Engine, question: str, shown: Sequence[str], strict: bool
-) -> list[Message]:
+def _messages(engine: Engine, question: str, shown: Sequence[str], strict: bool) -> list[Message]:
     messages: list[Message] = []
     if not engine.is_ours:  # ours has learned it
         messages.append({"role": "system", "content": INSTRUCTION if strict else FREE_INSTRUCTION})

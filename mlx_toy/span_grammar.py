@@ -134,7 +134,7 @@ class SpanGrammar:
         return ids
 
     def priors(self) -> dict[int, float]:
-        """For each token that a span may begin the answer with, the highest prior of its regions."""
+        """The highest prior of the regions that a token begins, for each that may come first."""
         first = _State((), _WORD)
         found: dict[int, float] = {}
         for region, start in self._starts if first in self.start else ():

@@ -1,6 +1,9 @@
 """Answers from passages: the right sentence, only words that stand there, the right place."""
 
+import math
 import random
+
+from mlx_toy.backend import mx
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +24,7 @@ from mlx_toy.regions import Region, collapse
 from mlx_toy.replies import Source, with_quotes
 from mlx_toy.rows import Hit
 from mlx_toy.span_grammar import QUOTES, Reading, SpanGrammar
+from mlx_toy.span_processor import SpanProcessor
 from mlx_toy.token_bytes import TokenBytes
 
 PASSAGES = [
@@ -112,6 +116,24 @@ def test_an_answer_is_what_was_asked_for():
     assert {sentence[at:].split()[0] for at in who.wanted} >= {"Ada", "Moor"}
     assert sentence.index("Moor") in who.joined - who.starts  # a name is not cut
     assert sentence.index("lamp") not in who.starts  # the question holds it already
+
+
+def test_a_likelier_sentence_is_favoured_at_the_first_token_alone(tiny_tokenizer):
+    near, far = "Oats grow here.", "Rye grows there."
+    grammar = SpanGrammar(
+        TokenBytes.ours(tiny_tokenizer),
+        [Region(1, *collapse(near, 0, len(near)), prior=2.0), Region(2, *collapse(far, 0, 16))],
+        may_refuse=False,
+    )
+    processor = SpanProcessor(grammar, prompt_length=1, refusal_id=0)
+    logits = mx.zeros((1, tiny_tokenizer.vocab_size))
+    first = processor(mx.array([0]), logits)
+    favoured = {int(i) for i in mx.argsort(-first[0]) if first[0, int(i)].item() == 2.0}
+    assert favoured and all(near.encode().count(tiny_tokenizer.token_bytes(i)) for i in favoured)
+    begun = tiny_tokenizer.encode("Oats")[0]
+    assert begun in favoured
+    second = processor(mx.array([0, begun]), logits)
+    assert set(second[0].tolist()) == {0.0, -math.inf}
 
 
 def test_nothing_near_enough_leaves_only_the_refusal(tiny_tokenizer):
