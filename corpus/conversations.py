@@ -179,7 +179,7 @@ def _more(
     recipe: ContextRecipe,
     rng: random.Random,
 ) -> list[tuple[str, str]]:
-    """Further questions on the same passages, with their answers; as many unanswerable as wanted."""
+    """Further questions on the same passages, with their answers."""
     others = [asked for asked in questions if asked.question != first.question]
     answerable = [asked for asked in others if asked.gold and asked.gold.window in chosen]
     foreign = [
