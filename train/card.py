@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_toy.errors import UserError
+from train import presets
 from train.evaluation import report_card
 from train.evaluation.measures import MEASURES
 from train.evaluation.report import FILE as REPORT_FILE
@@ -21,6 +22,7 @@ CARD_FILE = "README.md"
 SHARE_ALIKE = ("SA", "Sharing")
 LAYOUTS = {"llama": "A Llama", "qwen3": "A Llama with normalised queries and keys (Qwen3's layout)"}
 CO2_G_PER_KWH = 400  # about the mean of the world's grids
+GPU_PRESET = "toy"  # what a GPU would train with the same recipe
 OVERHEAD = 1.2  # a data centre draws so many times what its computers do
 
 
@@ -106,6 +108,8 @@ Hardware: {lineage["hardware"]}. Architecture:
 {", ".join(str(stage["seed"]) for stage in lineage["stages"])}, a stage each.
 
 {_cost(lineage)}
+
+{_limited_by(lineage)}
 
 ## Data
 
@@ -202,6 +206,23 @@ def _cost(lineage: dict[str, Any]) -> str:
         f"Assumed, not measured: {machine.kind} at {machine.watts} W{rent}, times {OVERHEAD} for "
         f"cooling and supply, {CO2_G_PER_KWH} g of CO2 a kWh. FLOPs are six a parameter and token. "
         "Earlier runs and trials are not counted."
+    )
+
+
+def _limited_by(lineage: dict[str, Any]) -> str:
+    """What held the model back, and what a GPU would change."""
+    tokens = sum(stage["tokens"] for stage in lineage["stages"])
+    enough = presets.TOKENS_PER_PARAMETER
+    larger = presets.preset(GPU_PRESET)
+    if lineage["parameters"] >= larger.parameters:
+        return f"It read {tokens / lineage['parameters']:.1f} tokens a parameter."
+    return (
+        f"What limited it is compute: it read {tokens / lineage['parameters']:.1f} tokens a "
+        f"parameter, where about {enough:g} are the best use of a budget, and a model of its size "
+        f"cannot hold much more. On a GPU the preset `{larger.name}` ({larger.parameters:,} "
+        f"parameters, {larger.pretrain_tokens:,} tokens) is one command away: `python -m train all "
+        f"--preset {larger.name} --data DIR --out run`. `python -m train plan --preset "
+        f"{larger.name} --hours 8` times it and says what to expect."
     )
 
 
