@@ -8,6 +8,12 @@ is the fixed sentence that the passages do not say. The share that is unanswerab
 2018, arXiv:1806.03822) teaches the model to decline. Behind the first question others follow on the
 same passages: they cost a tenth of a conversation of their own and are learned from as much.
 
+Half of the questions are clozes: words of the passage around a gap where the answer stood. Finding
+the place and copying what fills the gap is what every question asks of a model, and here nothing
+else is asked; from questions alone, a model of a few million parameters learned in thousands of
+steps only how often to decline. (Cloze questions before real ones: Dhingra et al. 2018,
+arXiv:1804.00720.)
+
 Answers stay spans, and only a nearly whole sentence is made whole (`corpus/short_answers.py`):
 while it answers from passages, the model can write nothing but whole words of one sentence and the
 number (`mlx_toy/span_grammar.py`).
@@ -25,6 +31,7 @@ from corpus.short_answers import as_sentence, whole_sentence
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.sentences import split_sentences
 
+GAP = "…"  # in a cloze, instead of the answer
 MAX_CHAT_TURNS = 8  # of a long chat, so that one fits the context of a small model
 MAX_ANSWER_BYTES = 120  # as the span grammar allows
 _OUTER_MARKS = " .,;:!?()[]-"  # around an annotated answer, and no part of it
@@ -44,6 +51,8 @@ class ContextRecipe:
         min_words: the least of these limits.
         more_words: of all questions and answers together, as far as further questions go.
         more: at most this many further questions on the same passages.
+        cloze: share of the questions that are put as a cloze.
+        cloze_words: words of a cloze on each side of its gap, at most.
         spare: distractors are drawn from this many more than are needed, the likeliest ones.
         seed: of the choices.
     """
@@ -55,6 +64,8 @@ class ContextRecipe:
     min_words: int = 40
     more_words: int = 60
     more: int = 3
+    cloze: float = 0.5
+    cloze_words: int = 9
     spare: int = 3
     seed: int = 1
 
@@ -134,6 +145,9 @@ def _dress(
         gold = _find(answers, windows, places[record["context"]])
         if gold or not answers:
             question = " ".join(record["question"].split())
+            if gold and rng.random() < recipe.cloze:
+                sides = rng.randint(3, recipe.cloze_words), rng.randint(0, recipe.cloze_words)
+                question = _cloze(gold, windows[gold.window], *sides)
             questions.append(_Asked(question, answers, record["context"], gold))
     keep, leave_out = _chances(questions, recipe.unanswerable)
     for asked in questions:
@@ -161,6 +175,14 @@ def _dress(
             {"role": "context", "content": format_passages(passages, asked.question)},
             *(turn for question, answer in turns for turn in _exchange(question, answer)),
         ]
+
+
+def _cloze(gold: _Gold, window: str, left: int, right: int) -> str:
+    """So many words before and behind an answer, and a gap in its place."""
+    found = re.search(rf"(?<!\w){re.escape(gold.answer)}(?!\w)", window)
+    assert found is not None
+    before, behind = window[: found.start()], window[found.end() :]
+    return " ".join([*before.split()[-left:], GAP, *behind.split()[:right]])
 
 
 def _reply(gold: _Gold | None, chosen: list[int]) -> str:
