@@ -15,6 +15,7 @@ from train.schedule import WarmupStableDecay
 from train.shards import Mixture, Shard
 
 EMPTY_DRAWS = 1_000  # conversations in a row with nothing to learn, before we give up
+ASSISTANT_WEIGHT = 5  # of the assistant's words in pretraining, where all words count
 TRIES = 8  # conversations drawn for a place in a row, before a longer one is cut
 
 
@@ -24,7 +25,7 @@ class MicroBatch:
 
     Attributes:
         tokens: int32 [B, T + 1]; inputs are all but the last column, targets all but the first.
-        mask: float32 [B, T]: 1 where the target counts.
+        mask: float32 [B, T]: how much the target counts; 0 where it does not.
         documents: int32 [B, T]: the number of each input's document, where several share a row and
             none may see another; None where a row is one text.
     """
@@ -49,7 +50,9 @@ class WindowBatches:
     """Windows from anywhere in the token streams, sources drawn by their parts.
 
     A source of conversations gives whole ones, as many as fill a row, so that none sees another;
-    all their words count here, as those of any text do.
+    all their words count here, as those of any text do, and the assistant's `ASSISTANT_WEIGHT`
+    times: answers from passages are a fiftieth of the words, and what they ask of a model, to find a
+    place and to copy from it, is learned from nothing else.
 
     Args:
         trunk: mixture of the warm-up and constant stretch.
@@ -100,15 +103,17 @@ def _window_row(shard: Shard, window: int, rng: np.random.Generator) -> Row:
 
 def _row_of_conversations(shard: Shard, window: int, rng: np.random.Generator) -> Row:
     """As many as fit; whole ones if possible, because the end of one is what it leads up to."""
-    documents, room = [], window + 1
+    documents: list[tuple[np.ndarray, np.ndarray]] = []
+    room = window + 1
     while room > 1:  # one token alone has nothing to foretell
         for record in rng.integers(0, len(shard.offsets) - 1, size=TRIES):
-            start, stop = shard.offsets[record], shard.offsets[record + 1]
+            start, stop = int(shard.offsets[record]), int(shard.offsets[record + 1])
             if stop - start <= room:
                 break
-        ids = shard.tokens[start : min(stop, start + room)]
-        documents.append((ids, np.ones(len(ids), dtype=np.uint8)))
-        room -= len(ids)
+        stop = min(stop, start + room)
+        weights = 1 + (ASSISTANT_WEIGHT - 1) * shard.loss_mask[start:stop]
+        documents.append((shard.tokens[start:stop], weights))
+        room -= stop - start
     return lay_out(documents, window)
 
 

@@ -18,7 +18,7 @@ class Row:
 
     Attributes:
         tokens: int32 [T + 1]; inputs are all but the last, targets all but the first.
-        mask: float32 [T]: 1 where the target counts; never at the first token of a document, which
+        mask: float32 [T]: how much the target counts; nothing at the first token of a document, which
             nothing foretells.
         documents: int32 [T]: the number of each input's document; padding has one of its own.
     """
@@ -58,7 +58,7 @@ def lay_out(documents: Sequence[tuple[np.ndarray, np.ndarray]], length: int) -> 
     """One row of documents.
 
     Args:
-        documents: (ids, 1 where the token is learned), at most `length` + 1 tokens in all.
+        documents: (ids, how much each token counts), at most `length` + 1 tokens in all.
         length: of the row, T.
     """
     tokens = np.zeros(length + 1, dtype=np.int32)
