@@ -51,8 +51,8 @@ class WindowBatches:
 
     A source of conversations gives whole ones, as many as fill a row, so that none sees another;
     all their words count here, as those of any text do, and the assistant's `ASSISTANT_WEIGHT`
-    times: answers from passages are a fiftieth of the words, and what they ask of a model, to find a
-    place and to copy from it, is learned from nothing else.
+    times: answers from passages are a fiftieth of the words, and what they ask of a model, to find
+    a place and to copy from it, is learned from nothing else.
 
     Args:
         trunk: mixture of the warm-up and constant stretch.

@@ -18,8 +18,8 @@ class Row:
 
     Attributes:
         tokens: int32 [T + 1]; inputs are all but the last, targets all but the first.
-        mask: float32 [T]: how much the target counts; nothing at the first token of a document, which
-            nothing foretells.
+        mask: float32 [T]: how much the target counts; not at all at the first token of a document,
+            which nothing foretells.
         documents: int32 [T]: the number of each input's document; padding has one of its own.
     """
 
