@@ -42,6 +42,7 @@ class Signals:
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.
         own: the same among all tokens.
         refusal: log-probability of the answer's first token less that of the refusal's.
+        picked: log-probability of the answer's span by the span scorer alone, in nats.
     """
 
     score: float
@@ -55,6 +56,7 @@ class Signals:
     chosen: float | None = None
     own: float | None = None
     refusal: float | None = None
+    picked: float | None = None
 
 
 SIGNALS = tuple(field.name for field in fields(Signals))
@@ -94,6 +96,7 @@ def with_model(
     chosen: Sequence[float],
     own: Sequence[float],
     refusal: float | None,
+    picked: float | None = None,
 ) -> Signals:
     """The signals once the model has written its answer.
 
@@ -102,6 +105,7 @@ def with_model(
         chosen: log-probability of each token among those that were allowed.
         own: the same among all tokens; the last may be missing.
         refusal: log-probability that the model would have begun to refuse.
+        picked: of the answer's span, by the span scorer; None if it was not asked.
     """
     first = own[0] if own else UNSURE
     return replace(
@@ -109,6 +113,7 @@ def with_model(
         chosen=_mean(chosen),
         own=_mean(own),
         refusal=max(first, UNSURE) - max(UNSURE if refusal is None else refusal, UNSURE),
+        picked=max(UNSURE if picked is None else picked, UNSURE),
     )
 
 

@@ -15,7 +15,6 @@ from itertools import pairwise
 from mlx_toy.sentences import split_sentences
 
 _WORD = re.compile(r"\w+")
-_WHOLE_WORD = re.compile(r"(?<![\w'’])\w+")  # not the s of "the king's"
 # Closed-class words and the words of questions: they say nothing of what is asked about.
 _COMMON = frozenset(
     """
@@ -117,51 +116,6 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
 
 
 _COMMON_STEMS = _COMMON | set(words(" ".join(_COMMON)))
-
-
-@dataclass(frozen=True)
-class Places:
-    """Offsets of words in a sentence; empty sets where the rules leave nothing.
-
-    Attributes:
-        starts: an answer may begin here.
-        wanted: an answer contains one of these.
-        joined: these go on a name, so an answer does not end right before them.
-    """
-
-    starts: frozenset[int]
-    wanted: frozenset[int]
-    joined: frozenset[int]
-
-
-def answer_places(question: str, sentence: str) -> Places:
-    """Where in a sentence an answer may begin, and which words make it one.
-
-    An answer begins with a word that says something and that the question does not already hold,
-    and not in the middle of a name. It contains what is asked for: a number or a name where there
-    is one, else any such word.
-    """
-    asked = set(words(question))
-    telling = {
-        match.start(): match.group()
-        for match in _WHOLE_WORD.finditer(sentence)
-        if match.group().lower() not in _COMMON and _stem(match.group().lower()) not in asked
-    }
-    wanted = frozenset(telling)
-    if _ASKS_NUMBER.search(question):
-        wanted = frozenset(at for at, word in telling.items() if _NUMBER.search(word)) or wanted
-    elif _ASKS_NAME.search(question):
-        wanted = frozenset(at for at, word in telling.items() if word[0].isupper()) or wanted
-    joined = frozenset(at for at in telling if _goes_on_a_name(sentence, at, telling))
-    return Places(frozenset(telling) - joined, wanted, joined)
-
-
-def _goes_on_a_name(sentence: str, at: int, telling: dict[int, str]) -> bool:
-    """Whether the word before is a capitalised one too, with only a space between."""
-    before = max((place for place in telling if place < at), default=None)
-    if before is None or not (telling[at][0].isupper() and telling[before][0].isupper()):
-        return False
-    return sentence[before + len(telling[before]) : at] == " "
 
 
 @dataclass(frozen=True)

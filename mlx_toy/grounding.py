@@ -22,11 +22,11 @@ from mlx_toy.answers import (
     verify,
 )
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
+from mlx_toy.choices import likely_regions, prior_of, region_of
 from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
-from mlx_toy.evidence import Sentence, answer_places, rank_sentences
-from mlx_toy.regions import Region, collapse
+from mlx_toy.evidence import Sentence, rank_sentences
 from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
 from mlx_toy.span_processor import SpanProcessor
 
@@ -43,8 +43,6 @@ __all__ = [
     "verify",
 ]
 
-FOCUS = 1  # sentences that our own model may copy from; more made it choose worse
-EVIDENCE_WEIGHT = 1.0  # nats that a point of a sentence's score is worth beside the model's choice
 CHOICE = 24  # sentences that another model may copy from
 MIN_EVIDENCE = 1.2  # score of a sentence under which the passages do not answer (see `evidence`)
 OWN_TOKENS, OTHER_TOKENS, FREE_TOKENS = 48, 240, 160  # room for an answer in the context
@@ -188,27 +186,13 @@ def _grammar(
     least_evidence: float,
 ) -> SpanGrammar:
     if not engine.is_ours:
-        regions = [_region(sentence, passages) for sentence in ranked[:CHOICE]]
+        regions = [region_of(sentence, passages) for sentence in ranked[:CHOICE]]
         return SpanGrammar(engine.token_bytes, regions, may_refuse=True, form=QUOTES)
-    best = ranked[0].score if ranked else 0.0
-    regions = [
-        replace(
-            region,
-            places=answer_places(question, region.text),
-            prior=EVIDENCE_WEIGHT * (sentence.score - best),
-        )
-        for sentence in ranked[:FOCUS]
-        if sentence.score >= least_evidence
-        for region in [_region(sentence, passages)]
-    ]
+    kept = [sentence for sentence in ranked if sentence.score >= least_evidence]
+    regions = likely_regions(question, kept, passages)
     # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
     # because one fixed sentence is likelier than any one span.
     return SpanGrammar(engine.token_bytes, regions, may_refuse=not regions, form=ONE_SPAN)
-
-
-def _region(sentence: Sentence, passages: Sequence[str]) -> Region:
-    text, offsets = collapse(passages[sentence.passage], sentence.start, sentence.end)
-    return Region(sentence.passage + 1, text, offsets)
 
 
 def _messages(engine: Engine, question: str, shown: Sequence[str], strict: bool) -> list[Message]:
@@ -305,7 +289,9 @@ def signals_of(engine: Engine, question_plan: Plan, chunks: Sequence[Chunk]) -> 
         return question_plan.signals
     chosen = [chunk.logprob for chunk in chunks if chunk.token is not None]
     refusal = processor.refusal_logprob
-    return with_model(question_plan.signals, chosen, processor.logprobs, refusal)
+    written = processor.grammar.read([c.token for c in chunks if c.token is not None]).spans
+    picked = prior_of(processor.grammar.regions, written[0]) if written else None
+    return with_model(question_plan.signals, chosen, processor.logprobs, refusal, picked)
 
 
 def _free_answer(text: str, question_plan: Plan) -> Answer:

@@ -6,11 +6,22 @@ The rules are about words and marks; that a token may cut anywhere in them is th
 
 from dataclasses import dataclass, replace
 
-from mlx_toy.evidence import Places
-
 _CLOSING = '%°"”’)'  # marks that may end an answer; a comma or a full stop is left out
 _OPENING = "$€£\"“'"  # and those that may begin one
-ANYWHERE = Places(frozenset(), frozenset(), frozenset())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A span of a region that may be copied: its characters `start` to `end`.
+
+    Attributes:
+        start, end: offsets in the region's text.
+        prior: how much likelier it is than others, in nats.
+    """
+
+    start: int
+    end: int
+    prior: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -21,15 +32,13 @@ class Region:
         number: of its passage, as cited, from 1.
         text: white space collapsed to single spaces.
         offsets: for each character of `text`, its offset in the passage.
-        places: where in `text` an answer may begin and end, and what it must contain.
-        prior: how much likelier than others it is to be copied from, in nats.
+        choices: the spans that may be copied; any whole words if there are none.
     """
 
     number: int
     text: str
     offsets: tuple[int, ...]
-    places: Places = ANYWHERE
-    prior: float = 0.0
+    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -60,28 +69,30 @@ class Copyable:
         self.text = b" " + region.text.encode()
         self._characters = [-1, *_byte_starts(region.text)]
         self._limits: dict[int, int] = {}
+        self._choices = {(choice.start, choice.end): choice.prior for choice in region.choices}
         self.starts = [at for at in range(1, len(self.text)) if self._may_start(at)]
 
     def anywhere(self) -> "Copyable":
-        """The same without the rules about what was asked for."""
-        return Copyable(replace(self.region, places=ANYWHERE), self._span_bytes)
+        """The same with any whole words allowed."""
+        return Copyable(replace(self.region, choices=()), self._span_bytes)
 
     def may_end(self, start: int, position: int) -> bool:
         """Whether a span from `start` may end before `position`."""
         if position <= start or not self._ends_word(position):
             return False
-        places, characters = self.region.places, self._characters
-        first, last = characters[start], characters[position - 1]
-        if last + 2 in places.joined:  # after the space comes more of a name
-            return False
-        return not places.wanted or any(first <= at <= last for at in places.wanted)
+        return not self._choices or self._characters_of(start, position) in self._choices
+
+    def prior(self, start: int) -> float:
+        """The highest prior of the spans from `start`; 0 where any words may be copied."""
+        first = self._characters[start]
+        return max((p for (begin, _), p in self._choices.items() if begin == first), default=0.0)
 
     def limit(self, start: int) -> int:
         """Where the longest span from `start` ends: at a word's end, within the bytes allowed."""
         if start not in self._limits:
             size = len(self.text)
             limit = min(size, start + self._span_bytes)
-            while limit > start and not self._ends_word(limit):
+            while limit > start and not self._ends(start, limit):
                 limit -= 1
             self._limits[start] = limit if limit > start else size
         return self._limits[start]
@@ -97,10 +108,13 @@ class Copyable:
         return Span(self.region.number, offsets[first], offsets[last] + 1)
 
     def _may_start(self, position: int) -> bool:
-        starts = self.region.places.starts
-        if starts and self._characters[position] not in starts:
-            return False
         return self._starts_word(position) and self.may_end(position, self.limit(position))
+
+    def _ends(self, start: int, position: int) -> bool:
+        return self.may_end(start, position) if self._choices else self._ends_word(position)
+
+    def _characters_of(self, start: int, position: int) -> tuple[int, int]:
+        return self._characters[start], self._characters[position - 1] + 1
 
     def _starts_word(self, position: int) -> bool:
         text, at = self.region.text, self._characters

@@ -95,6 +95,9 @@ class SpanGrammar:
         regions: sentences to copy from.
         may_refuse: whether the fixed refusal is an answer.
         form: how spans become an answer.
+
+    Attributes:
+        regions: as given.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class SpanGrammar:
         may_refuse: bool = True,
         form: Form = ONE_SPAN,
     ):
-        self._tokens, self._form = tokens, form
+        self._tokens, self._form, self.regions = tokens, form, regions
         self._regions = [Copyable(region, form.span_bytes) for region in regions]
         if not any(region.starts for region in self._regions):  # the rules left nothing:
             self._regions = [region.anywhere() for region in self._regions]  # any words will do
@@ -134,11 +137,11 @@ class SpanGrammar:
         return ids
 
     def priors(self) -> dict[int, float]:
-        """The highest prior of the regions that a token begins, for each that may come first."""
+        """The highest prior of the spans that a token begins, for each that may come first."""
         first = _State((), _WORD)
         found: dict[int, float] = {}
         for region, start in self._starts if first in self.start else ():
-            prior = self._regions[region].region.prior
+            prior = self._regions[region].prior(start)
             for token in self._ids_at(region, start, self._regions[region].limit(start)):
                 found[token] = max(prior, found.get(token, prior))
         return found

@@ -41,8 +41,8 @@ from train.squad import f1
 SOURCE = "qa/squad_train"
 EVIDENCE = ("score", "margin", "missing", "missing_here", "missing_names", "sentences")
 NEAR = ("nearness",)
-MODEL = ("chosen", "own", "refusal")
-CORRECT = ("chosen", "own", "kind", "margin")
+MODEL = ("chosen", "own", "refusal", "picked")
+CORRECT = ("chosen", "own", "kind", "margin", "picked")
 RIGHT_F1 = 0.5  # from this overlap with a gold answer on, the model's words count as the answer
 LIKELIER = 0.5
 SHOWN = (1, 3)  # passages put before the model, in turn: one as in tests, three as in the app
