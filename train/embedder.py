@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.catalog import data_directory
-from corpus.readers import read_source
+from corpus.readers import read_json_lines
 from mlx_toy.bag import BagConfig, Features
 from mlx_toy.embedder import CONFIG, load_embedder
 from mlx_toy.errors import UserError
@@ -128,7 +128,7 @@ def read_training_groups(
     for source in sources(tuple(MIXTURE)):
         log(f"reading {source.name}")
         if source.name == DEFINITIONS:
-            records = list(read_source(source, data))
+            records = list(read_json_lines(data / source.file))
             sets = held_out_sets(records)
             trained[source.name] = without_held_out(definition_groups(records))
             continue

@@ -50,7 +50,7 @@ class Recipe:
         seed: of weights and batches.
     """
 
-    steps: int = 520
+    steps: int = 400
     batch: int = 1024
     group: int = 16
     learning_rate: float = 1e-2

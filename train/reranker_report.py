@@ -35,7 +35,7 @@ from train.retrieval_report import (
 
 __all__ = ["THRESHOLD_SOURCE", "choose_threshold", "evaluation_table", "write_directory"]
 
-SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "pairs/simplewiki", "base/simplewiki")
+SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "pairs/simplewiki")
 ASKED, STRANGE = 40, 80  # questions of each article, and of other articles, for the threshold
 TIMED, TIMED_PASSAGES = 50, 20  # questions and passages that the time is measured on
 ROWS = {"text": "BM25", "vector": "vectors", "fused": "both, by rank", "reranked": "reranked"}
