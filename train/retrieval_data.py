@@ -97,7 +97,7 @@ def split_held_out(groups: Groups) -> tuple[Groups, Groups]:
     held = {name for name in groups if is_held_out(name)}
     return (
         {name: passages for name, passages in groups.items() if name not in held},
-        {name: groups[name] for name in held},
+        {name: passages for name, passages in groups.items() if name in held},
     )
 
 
