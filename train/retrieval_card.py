@@ -28,13 +28,14 @@ and .028, so only several rows together say much.
 | the teacher itself | .906 | .644 | .858 | .843 |
 
 The bundled weights are a longer run of the last recipe (400 steps of 1,024 pairs), made by the
-parts of the command one after another: the command repeats the recipe, not every byte. Their figures
-on all held-out questions stand above. Through the same reranker, beside the retriever before, they
-find (recall@5) .936 for .930 of SQuAD (700 questions each, drawn apart), .891 for .887 of FairytaleQA
-(the same 548), .948 for .948 by title and heading and .528 for .448 by definition (250 each, drawn
-apart; each article is one passage); by definition the right one is among the 60 candidates for .832
-instead of .704. The one before was trained on these headings. Alone, the new one finds less of
-FairytaleQA (.712 for .759): the teacher is weak on stories. Not tried: no imitation on these.
+parts of the command one after another: the command repeats the recipe, not every byte. Their
+figures on all held-out questions stand above. Through the same reranker, beside the retriever
+before, they find (recall@5) .936 for .930 of SQuAD (700 questions each, drawn apart), .891 for .887
+of FairytaleQA (the same 548), .948 for .948 by title and heading and .528 for .448 by definition
+(250 each, drawn apart; each article is one passage); by definition the right one is among the 60
+candidates for .832 instead of .704. The one before was trained on these headings. Alone, the new
+one finds less of FairytaleQA (.712 for .759): the teacher is weak on stories. Not tried: no
+imitation on these.
 
 The first rows of these used Adagrad. Its rate of .15 destroyed the starting vectors (.377 on SQuAD
 after 400 steps). Adam with an epsilon of 1e-6 was as good as with 1e-4 in runs so short. The
