@@ -45,9 +45,9 @@ class BagConfig:
     """
 
     vocab_size: int = 4096
-    buckets: int = 12288
-    dimensions: int = 512
-    head_size: int = 512
+    buckets: int = 30720
+    dimensions: int = 256
+    head_size: int = 256
 
     @property
     def rows(self) -> int:

@@ -224,10 +224,7 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:
             raise ValueError(f"it is of type {config['model_type']!r}")
-        loaded = mx.load(str(path / WEIGHTS))
-        assert isinstance(loaded, dict)
-        arrays = {name: np.array(value, np.float32) for name, value in loaded.items()}
-        arrays["table"] *= arrays.pop("table_scale")[:, None]
+        arrays = read_weights(path)
         bag, threshold = BagConfig(**config["bag"]), float(config["default_threshold"])
         content = [(path / name).read_bytes() for name in (WEIGHTS, CONFIG)]
         fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[:16]
@@ -239,6 +236,20 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
             f"the reranker at {path} cannot be read ({error}): copy it or train it again"
         ) from error
     return reranker
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The weights in a reranker's directory, by name, float32.
+
+    Raises:
+        RuntimeError: there are none.
+        LookupError: they are no reranker's.
+    """
+    loaded = mx.load(str(path / WEIGHTS))
+    assert isinstance(loaded, dict)
+    arrays = {name: np.array(value, np.float32) for name, value in loaded.items()}
+    arrays["table"] *= arrays.pop("table_scale")[:, None]
+    return arrays
 
 
 def save_reranker(reranker: Reranker, path: Path) -> None:

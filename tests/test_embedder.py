@@ -12,7 +12,8 @@ from mlx_toy.bag import BagConfig, Features, to_matrix
 from mlx_toy.embedder import BUNDLED, Embedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
-from train.embedder import Recipe, contrastive_loss, to_bags, train
+from train.embedder_data import Lesson, to_pairs
+from train.embedder_fit import Recipe, contrastive_loss, imitation_loss, train
 from train.retrieval_data import Passage
 
 PASSAGES = [
@@ -154,21 +155,46 @@ def test_unknown_place_and_kind_are_refused(tmp_path):
 # --- Training -------------------------------------------------------------------------------------
 
 
-def train_small(steps: int):
-    """A tiny network on ten texts, and its loss on them."""
+def train_small(steps: int, lesson: Lesson | None = None):
+    """A tiny network on ten texts, and its features."""
     config = BagConfig(Tokenizer.load(BUNDLED).vocab_size, buckets=64, dimensions=16, head_size=8)
     features = Features(Tokenizer.load(BUNDLED), config)
     asked = zip(PASSAGES, QUESTIONS, strict=True)
     groups = {"all": [Passage(text, [question]) for text, question in asked]}
-    pairs = {"qa/squad_train": to_bags(groups, features)}
-    return train(pairs, config, Recipe(steps=steps, batch=5), {"qa/squad_train": 1.0}), features
+    pairs = {"qa/squad_train": to_pairs("qa/squad_train", groups, features, None)}
+    recipe = Recipe(steps=steps, batch=5)
+    return train(pairs, config, recipe, {"qa/squad_train": 1.0}, lesson), features
 
 
 def loss_of(model, features) -> float:
+    arrays = [
+        [mx.array(a) for a in to_matrix([features(text) for text in texts])]
+        for texts in (QUESTIONS, PASSAGES)
+    ]
+    queries, passages = (
+        model(*a, is_query) for a, is_query in zip(arrays, (True, False), strict=True)
+    )
+    return contrastive_loss(queries @ passages.T / 0.05).item()
 
-    texts = (QUESTIONS, PASSAGES)
-    inputs = [mx.array(a) for part in texts for a in to_matrix([features(text) for text in part])]
-    return contrastive_loss(model, *inputs, 0.05).item()
+
+def test_a_lesson_brings_words_nearer_to_the_teacher():
+    words = ["fox", "owl", "heart", "moon"]
+    taught = np.eye(4, 16, dtype=np.float32)
+    _, features = train_small(1)
+    lesson = Lesson([features(word) for word in words], taught)
+
+    def agreement(model) -> float:
+        columns, matrix = to_matrix(lesson.bags)
+        found = np.array(model(mx.array(columns), mx.array(matrix), False))
+        return float((found * taught).sum(1).mean())
+
+    assert agreement(train_small(60, lesson)[0]) > agreement(train_small(60)[0]) + 0.2
+
+
+def test_imitation_costs_nothing_where_student_and_teacher_agree():
+    agreed = mx.array([[1.0, 2.0, 3.0], [0.0, 5.0, 1.0]])
+    assert abs(imitation_loss(agreed, agreed + 1.0).item()) < 1e-6  # a shift changes no probability
+    assert imitation_loss(agreed, agreed[:, ::-1]).item() > 0.5
 
 
 def test_training_lowers_the_loss_and_is_deterministic():

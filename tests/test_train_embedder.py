@@ -11,6 +11,7 @@ from retrieval_fixtures import ANIMALS, PLACES, write_data
 from mlx_toy.embedder import BUNDLED, load_embedder
 from mlx_toy.errors import UserError
 from train import embedder as command
+from train.definitions import definition_groups, without_held_out
 from train.retrieval_data import MIXTURE, Passage, group_records, sources, split_held_out
 from train.retrieval_metrics import bm25_scores, evaluate, figures, ranks
 
@@ -25,7 +26,9 @@ def records() -> list[dict]:
             "answers": ["the " + place],
             "query": f"{animal} {place}",
             "passage": f"A {animal} can be found in the {place}.",
-            "id": f"made/{animal}-{place}/{index}",
+            "text": f"The {animal} of the {place} is a shy animal which sleeps by day and eats at "
+            f"night. {'It lives alone and is seldom seen. ' * 8}Its place is the {place}.",
+            "id": f"made/{index}/{place}",
         }
         for index, animal in enumerate(ANIMALS)
         for place in PLACES
@@ -59,6 +62,9 @@ def test_command_writes_a_directory_that_loads_and_replaces_it_whole(data, tmp_p
     command.run(options(*flags, "--dimensions", 8, "--steps", 1))
     assert load_embedder(out).dimensions == 8
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]  # nothing left over
+    command.run(options(*flags, "--dimensions", 8, "--steps", 1, "--teacher", BUNDLED))
+    assert "learned from" in (out / "README.md").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "out.teacher"]
     capsys.readouterr()
     command.run(options("--data", data, "--evaluate", out))
     assert "| SQuAD dev |" in capsys.readouterr().out
@@ -97,9 +103,20 @@ def test_held_out_groups_are_apart_and_stay_so():
     assert split_held_out(dict(reversed(groups.items())))[1].keys() == held_out.keys()
 
 
-def test_questions_of_one_passage_are_gathered():
-    twice = [{"title": "Fox", "context": "A fox.", "question": q} for q in ("Who?", "What?")]
-    assert group_records("question", iter(twice)) == {"Fox": [Passage("A fox.", ["Who?", "What?"])]}
+def test_questions_of_one_passage_are_gathered_with_their_answers():
+    fox = {"title": "Fox", "context": "A fox.", "answers": ["fox"]}
+    twice = iter([fox | {"question": question} for question in ("Who?", "What?")])
+    gathered = Passage("A fox.", ["Who?", "What?"], [["fox"], ["fox"]])
+    assert group_records("question", twice) == {"Fox": [gathered]}
+
+
+def test_a_definition_becomes_the_query_of_the_rest_of_its_article():
+    (name, (passage,)) = next(iter(definition_groups(records()).items()))
+    assert name.startswith("simplewiki/")
+    assert passage.queries == ["shy animal which sleeps by day and eats at night"]
+    assert "shy" not in passage.text and "seldom seen" in passage.text
+    pages = {f"simplewiki/{number}": [passage] for number in range(200)}
+    assert 0 < len(pages) - len(without_held_out(pages)) < 25
 
 
 def test_bm25_prefers_the_rare_word_and_ranks_count_from_one():

@@ -11,9 +11,10 @@ from retrieval_fixtures import ANIMALS, PLACES, write_data
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import Lexicon
-from mlx_toy.reranker import load_reranker
+from mlx_toy.reranker import BUNDLED, load_reranker
 from train import reranker as command
 from train.reranker_data import TrainingLibrary, WordIndex, deal, foreign, sample
+from train.reranker_fit import Recipe
 from train.retrieval_data import Passage, sources
 
 
@@ -63,6 +64,16 @@ def test_command_writes_a_directory_that_loads_and_is_the_same_again(data, tmp_p
     capsys.readouterr()
     command.run(options("--data", data, "--evaluate", out))
     assert "| SQuAD dev | 144 | 144 | reranked |" in capsys.readouterr().out
+
+
+def test_a_refitted_reranker_keeps_the_network_and_takes_the_embedders_vectors(tmp_path):
+    embedder = load_embedder(None)
+    network = command.network_of(BUNDLED)
+    refitted = command.with_vectors(embedder, network, Recipe())
+    assert all(refitted.arrays[name] is network[name] for name in command.KEPT_ARRAYS)
+    assert len(refitted.arrays["table"]) == embedder.model.config.rows
+    with pytest.raises(UserError, match="--refit"):
+        command.network_of(tmp_path / "nowhere")
 
 
 def test_command_refuses_what_it_cannot_do(data, tmp_path):

@@ -3,64 +3,49 @@
     python -m train embedder --data DIR --tokenizer DIR --out DIR     # train, calibrate, evaluate
     python -m train embedder --data DIR --evaluate DIR                # only print the table
 
-Contrastive learning with in-batch negatives (InfoNCE: van den Oord et al. 2018, arXiv:1807.03748;
-for retrieval: Karpukhin et al. 2020, arXiv:2004.04906): in a batch of questions and their passages,
-each question must pick its own passage, and each passage its own question. A batch is made of one
-source and of a few groups, so most negatives are from the same article: that is what a library
-looks like. The rows begin as random directions and the gains as inverse document frequencies, so
-the untrained network already compares texts as tf-idf does, and training improves on that.
+The network is a bag of words (`mlx_toy/bag.py`); `train/embedder_data.py` says what a batch of
+questions, passages and hard negatives is, `train/embedder_fit.py` how the weights are learned.
+
+With `--teacher DIR`, a sentence-transformers BERT such as all-MiniLM-L6-v2, our network also learns
+to agree with it: on words, on short texts, and on which passages a question is near. The teacher is
+slow (it reads 20 million tokens: minutes on a GPU, hours on one core), so its vectors are kept in
+the directory `--teacher-vectors`, and a run that was interrupted goes on.
 
 An interrupted run leaves the directory as it was; a finished one replaces it whole.
 """
 
 import argparse
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-
-from mlx_toy.backend import mx
 
 import numpy as np
 
 from corpus.catalog import data_directory
-from mlx_toy.bag import BagConfig, BagModel, Features, to_matrix
+from corpus.readers import read_json_lines
+from mlx_toy.bag import BagConfig, Features
 from mlx_toy.embedder import CONFIG, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
-from train.retrieval_data import MIXTURE, QUESTION_SOURCES, Groups, read_groups, split_held_out
-from train.retrieval_data import sources as catalogue_entries
+from train.definitions import definition_groups, held_out_sets, without_held_out
+from train.embedder_data import NOT_TAUGHT, Lesson, common_words, texts_of, to_pairs
+from train.embedder_fit import Recipe, log, train
+from train.retrieval_data import (
+    DEFINITIONS,
+    HEADINGS,
+    MIXTURE,
+    QUESTION_SOURCES,
+    Groups,
+    read_groups,
+    sources,
+    split_held_out,
+)
 from train.retrieval_report import THRESHOLD_SOURCE, evaluation_table, write_directory
+from train.retrieval_sets import QuestionSet
+from train.teacher import Teacher, beginning, to_dimensions
 
-import mlx.nn as nn  # isort: skip
-import mlx.optimizers as optim  # isort: skip
-
-Bag = tuple[np.ndarray, np.ndarray]  # distinct feature ids and their weights
-Pairs = list[list[tuple[Bag, list[Bag]]]]  # groups of passages, each with its queries
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps: optimizer steps.
-        batch: pairs in a batch; every other passage of it is a negative.
-        group: passages taken from one group: more make negatives harder, fewer more varied.
-        learning_rate: peak, for Adam; rises over `warmup` steps, then falls to 0 linearly.
-        warmup: steps.
-        temperature: cosines are divided by it.
-        seed: of weights and batches.
-    """
-
-    steps: int = 800
-    batch: int = 512
-    group: int = 16
-    learning_rate: float = 1e-2
-    warmup: int = 20
-    temperature: float = 0.05
-    seed: int = 0
+GLOSSES = "pairs/wordnet"  # its passages are short texts
+WORDS = 60_000  # the commonest, whose vectors are learned from a teacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
     parser.add_argument("--buckets", type=int, default=BagConfig.buckets, help="rows for words")
     parser.add_argument("--dimensions", type=int, default=BagConfig.dimensions, help="of a vector")
+    parser.add_argument(
+        "--teacher", metavar="DIR", help="a sentence-transformers BERT to learn from"
+    )
+    parser.add_argument(
+        "--teacher-vectors",
+        type=Path,
+        metavar="DIR",
+        help="directory that keeps the teacher's vectors between runs (default: OUT.teacher)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -97,147 +91,69 @@ def run(options: argparse.Namespace) -> None:
     tokenizer = Tokenizer.load(options.tokenizer)
     config = BagConfig(tokenizer.vocab_size, options.buckets, options.dimensions)
     recipe = Recipe(steps=options.steps, seed=options.seed)
-    start = time.monotonic()
-    trained, held_out = read_training_groups(data)
+    begun = time.monotonic()
+    trained, held_out, held_out_sets = read_training_groups(data)
     if not held_out[THRESHOLD_SOURCE]:
         raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
     features = Features(tokenizer, config)
-    pairs = {name: to_bags(groups, features) for name, groups in trained.items()}
-    log(f"read {sum(map(count_passages, pairs.values())):,} passages")
-    model = train(pairs, config, recipe, MIXTURE)
+    teacher, lesson = None, None
+    if options.teacher:
+        kept = options.teacher_vectors or out.with_name(out.name + ".teacher")
+        teacher = Teacher(load_embedder(options.teacher), kept)
+        lesson = take_lesson(trained, teacher, features)
+    pairs = {name: to_pairs(name, each, features, teacher) for name, each in trained.items()}
+    log(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
+    model = train(pairs, config, recipe, MIXTURE, lesson)
     facts = {
         "recipe": asdict(recipe),
         "network": asdict(config),
-        "training_seconds": round(time.monotonic() - start),
+        "teacher": Path(options.teacher).name if options.teacher else "",
+        "training_seconds": round(time.monotonic() - begun),
         "pairs_seen": recipe.steps * recipe.batch,
         "command": "python -m train embedder --data DIR --tokenizer DIR --out DIR "
         f"--steps {options.steps} --seed {options.seed} "
-        f"--buckets {options.buckets} --dimensions {options.dimensions}",
+        f"--buckets {options.buckets} --dimensions {options.dimensions}"
+        + (" --teacher DIR" if options.teacher else ""),
     }
-    print(write_directory(model, tokenizer, held_out, data, facts, out))
+    print(write_directory(model, tokenizer, held_out, held_out_sets, data, facts, out))
 
 
-def read_training_groups(data: Path) -> tuple[dict[str, Groups], dict[str, Groups]]:
-    """What to train on and what is held out, by source."""
+def read_training_groups(
+    data: Path,
+) -> tuple[dict[str, Groups], dict[str, Groups], list[QuestionSet]]:
+    """What to train on by source, and what is held out: by source, and as sets of questions."""
     trained: dict[str, Groups] = {}
     held_out: dict[str, Groups] = {}
-    for source in catalogue_entries(tuple(MIXTURE)):
+    sets: list[QuestionSet] = []
+    for source in sources(tuple(MIXTURE)):
         log(f"reading {source.name}")
+        if source.name == DEFINITIONS:
+            records = list(read_json_lines(data / source.file))
+            sets = held_out_sets(records)
+            trained[source.name] = without_held_out(definition_groups(records))
+            continue
         trained[source.name] = read_groups(source, data)
+        if source.name == HEADINGS:
+            trained[source.name] = without_held_out(trained[source.name])
         if source.name in QUESTION_SOURCES:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
-    return trained, held_out
+    return trained, held_out, sets
 
 
-def to_bags(groups: Groups, features: Features) -> Pairs:
-    """The features of every passage and query."""
-    return [
-        [
-            (features(passage.text), [features(query) for query in passage.queries])
-            for passage in group
-        ]
-        for group in groups.values()
-    ]
+def take_lesson(trained: dict[str, Groups], teacher: Teacher, features: Features) -> Lesson:
+    """Have the teacher embed every text; returns the words and short texts to learn from.
 
-
-def count_passages(pairs: Pairs) -> int:
-    """Passages in all groups."""
-    return sum(map(len, pairs))
-
-
-def train(
-    pairs: dict[str, Pairs], config: BagConfig, recipe: Recipe, mixture: dict[str, float]
-) -> BagModel:
-    """Train the network; the same arguments give the same weights.
-
-    Args:
-        pairs: by source.
-        config: sizes.
-        recipe: how.
-        mixture: parts of the batches, by source.
+    Its vectors are brought to our dimensions by their principal axes.
     """
-    mx.random.seed(recipe.seed)
-    model = BagModel(config)
-    idf = mx.array(inverse_document_frequencies(pairs, config))
-    model.query_gain, model.passage_gain = idf, idf
-    optimizer = optim.Adam(recipe.learning_rate, betas=[0.9, 0.98], bias_correction=True)
-    optimizer.init(model.trainable_parameters())
-    loss_and_gradient = nn.value_and_grad(model, contrastive_loss)
-    start, total, since = time.monotonic(), 0.0, 0
-    for step, (queries, passages) in enumerate(batches(pairs, recipe, mixture), start=1):
-        rise, fall = step / recipe.warmup, (recipe.steps - step + 1) / recipe.steps
-        optimizer.learning_rate = recipe.learning_rate * min(1.0, rise, fall)
-        inputs = [mx.array(a) for a in (*to_matrix(queries), *to_matrix(passages))]
-        loss, gradient = loss_and_gradient(model, *inputs, recipe.temperature)
-        optimizer.update(model, gradient)
-        mx.eval(model.state, optimizer.state, loss)
-        total, since = total + loss.item(), since + 1
-        if step % max(1, min(50, recipe.steps // 4)) == 0 or step == recipe.steps:
-            speed = step / (time.monotonic() - start)
-            log(
-                f"step {step}/{recipe.steps}  loss {total / since:.3f} nats  "
-                f"{speed * recipe.batch:,.0f} pairs/s  {(recipe.steps - step) / speed:,.0f} s left"
-            )
-            total, since = 0.0, 0
-    return model
-
-
-def contrastive_loss(
-    model: BagModel,
-    query_columns: mx.array,
-    query_matrix: mx.array,
-    passage_columns: mx.array,
-    passage_matrix: mx.array,
-    temperature: float,
-) -> mx.array:
-    """Mean negative log-likelihood of the right passage and of the right query, in nats."""
-    queries = model(query_columns, query_matrix, True)  # [B, D]
-    passages = model(passage_columns, passage_matrix, False)  # [B, D]
-    logits = queries @ passages.T / temperature  # [B, B]
-    right = mx.diagonal(logits)
-    both = mx.logsumexp(logits, 1) + mx.logsumexp(logits, 0)
-    return (both / 2 - right).mean()
-
-
-def inverse_document_frequencies(pairs: dict[str, Pairs], config: BagConfig) -> np.ndarray:
-    """ln(passages / passages with the feature) [rows], scaled to a mean of 1."""
-    counts = np.zeros(config.rows)
-    total = 0
-    for groups in pairs.values():
-        for group in groups:
-            for (ids, _), _ in group:
-                counts[ids] += 1
-                total += 1
-    idf = np.log((total + 1) / (counts + 1)) + 1e-3
-    return (idf / idf.mean()).astype(np.float32)
-
-
-def batches(
-    pairs: dict[str, Pairs], recipe: Recipe, mixture: dict[str, float]
-) -> Iterator[tuple[list[Bag], list[Bag]]]:
-    """Yield queries and their passages; a batch is of one source, a passage is in it once."""
-    random = np.random.default_rng(recipe.seed)
-    names = [name for name in mixture if pairs.get(name)]
-    parts = np.array([mixture[name] for name in names])
-    for _ in range(recipe.steps):
-        name = names[random.choice(len(names), p=parts / parts.sum())]
-        groups = pairs[name]
-        # Passages of one intent answer each other's queries: one of each.
-        most = 1 if name == "pairs/intents" else recipe.group
-        queries: list[Bag] = []
-        passages: list[Bag] = []
-        for index in random.permutation(len(groups)):
-            group = groups[index]
-            first = random.integers(len(group))
-            for place in range(min(most, len(group))):
-                passage, asked = group[(first + place) % len(group)]
-                passages.append(passage)
-                queries.append(asked[random.integers(len(asked))])
-            if len(passages) >= recipe.batch:
-                break
-        yield queries[: recipe.batch], passages[: recipe.batch]
-
-
-def log(line: str) -> None:
-    """One line of progress."""
-    print(line, file=sys.stderr, flush=True)
+    words = common_words(trained.values(), WORDS)
+    short = [passage.text for group in trained[GLOSSES].values() for passage in group]
+    short += [passage.queries[0] for group in trained[DEFINITIONS].values() for passage in group]
+    short = list(map(beginning, short))
+    read = (groups for name, groups in trained.items() if name not in NOT_TAUGHT)
+    every = [text for groups in read for text in texts_of(groups)]
+    wanted = len(teacher.missing([*words, *short, *every]))
+    for done in teacher.learn([*words, *short, *every]):
+        log(f"the teacher has read {done:,} of {wanted:,} texts")
+    taught = np.concatenate([teacher.vectors(words), teacher.vectors(short)])
+    bags = [features(text) for text in (*words, *short)]
+    return Lesson(bags, to_dimensions(taught, features.config.dimensions))

@@ -1,15 +1,17 @@
 """Train the reranker: of what the searches find for a question, the passage that answers it first.
 
     python -m train reranker --data DIR --out DIR          # train, calibrate, evaluate
+    python -m train reranker --data DIR --out DIR --refit DIR    # that one for another embedder
     python -m train reranker --data DIR --evaluate DIR     # only print the table
 
 Three steps, each cheap. The network of word matches learns on training articles, listwise: the
 cross-entropy of the right passage among the candidates (Cao et al. 2007), beside it whether a
 passage answers at all, with questions of other libraries as what nothing answers. Then the articles
 held out of the embedder's training weigh the network against the embedder and the vectors of words:
-on its own training articles the embedder is far surer than on others (R@1 .80 against .56), so
-weights learned there would trust it too much. Last, on the same held-out articles, relevance
-becomes a probability. Figures on them are cross-validated by article.
+on its own training articles the embedder is surer than on others, so weights learned there would
+trust it too much. Last, on the same held-out articles, relevance becomes a probability. Figures on
+them are cross-validated by article. `--refit` takes the network of a reranker that is there: of the
+embedder it knows only the candidates that it learned on, and learning it takes the longest.
 
 An interrupted run leaves the directory as it was; a finished one replaces it whole.
 """
@@ -26,8 +28,16 @@ from corpus.catalog import data_directory
 from mlx_toy.embedder import BagEmbedder, Embedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import BUCKET, BUCKETS, Lexicon
-from mlx_toy.reranker import CONFIG, PASSAGE_TOKENS, Reranker, load_reranker
-from train.embedder import log
+from mlx_toy.reranker import (
+    BUNDLED,
+    CONFIG,
+    NET,
+    PASSAGE_TOKENS,
+    Reranker,
+    load_reranker,
+    read_weights,
+)
+from train.embedder_fit import log
 from train.reranker_data import TrainingLibrary, deal, foreign, sample, together
 from train.reranker_fit import Examples, Recipe, join, learn_network, learn_weights, make_examples
 from train.reranker_report import (
@@ -39,6 +49,7 @@ from train.reranker_report import (
 from train.retrieval_data import Groups, read_groups, sources, split_held_out
 
 QUESTIONS = ("qa/squad_train", "qa/fairytaleqa_train")
+KEPT_ARRAYS = (*NET, "mean", "deviation", "rarity")  # of a reranker that is fitted again
 TITLES = "pairs/simplewiki"  # titles and headings as queries
 HELD_FOUND = 30  # candidates of each search, as in use
 FOREIGN_HELD = 0.5  # foreign questions for each own one
@@ -49,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="directory with the training data (or MLX_TOY_DATA)")
     parser.add_argument("--out", help="directory to write the reranker to")
     parser.add_argument("--embedder", help="our embedder to train beside (default: bundled)")
+    parser.add_argument(
+        "--refit",
+        metavar="DIR",
+        help="keep this one's network, learn the rest, '' the bundled one's",
+    )
     parser.add_argument("--evaluate", metavar="DIR", help="only measure this one, '' the bundled")
     parser.add_argument("--questions", type=int, default=Recipe.questions, help="of each library")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="passes over them")
@@ -78,13 +94,14 @@ def run(options: argparse.Namespace) -> None:
     trained, held_out = read_training_groups(data)
     if not all(held_out.values()):
         raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
-    reranker, facts = train(trained, held_out, embedder, recipe)
+    base = None if options.refit is None else network_of(Path(options.refit or BUNDLED))
+    reranker, facts = train(trained, held_out, embedder, recipe, base)
     facts |= {
         "recipe": asdict(recipe),
         "training_seconds": round(time.monotonic() - start),
         "embedder": embedder.fingerprint,
         "command": f"python -m train reranker --data DIR --out DIR --questions {recipe.questions} "
-        f"--epochs {recipe.epochs} --seed {recipe.seed}",
+        f"--epochs {recipe.epochs} --seed {recipe.seed}" + (" --refit DIR" if base else ""),
     }
     print(write_directory(reranker, embedder, held_out, data, facts, out))
 
@@ -102,7 +119,11 @@ def read_training_groups(data: Path) -> tuple[dict[str, Groups], dict[str, Group
 
 
 def train(
-    trained: dict[str, Groups], held_out: dict[str, Groups], embedder: BagEmbedder, recipe: Recipe
+    trained: dict[str, Groups],
+    held_out: dict[str, Groups],
+    embedder: BagEmbedder,
+    recipe: Recipe,
+    base: dict[str, np.ndarray] | None = None,
 ) -> tuple[Reranker, dict[str, Any]]:
     """Train a reranker; the same arguments give the same weights.
 
@@ -110,24 +131,29 @@ def train(
         trained, held_out: groups by source.
         embedder: finds candidates, and gives the vectors of words.
         recipe: how.
+        base: the network of another reranker, to be kept: it sees words alone, not the embedder.
 
     Returns:
         The reranker, and cross-validated figures of the held-out articles.
     """
     random = np.random.default_rng(recipe.seed)
     lexicon = Lexicon()
-    libraries = training_libraries(trained, embedder, lexicon, recipe, random)
-    reranker = blank_reranker(embedder, libraries, lexicon, recipe)
-    examples = training_examples(reranker, libraries, recipe, random)
-    asked = len(examples.right)
-    log(f"{asked:,} training questions")
-    learn_network(reranker, examples, recipe)
-    del libraries, examples
+    facts: dict[str, Any] = {}
+    if base:
+        reranker = with_vectors(embedder, base, recipe)
+    else:
+        libraries = training_libraries(trained, embedder, lexicon, recipe, random)
+        reranker = blank_reranker(embedder, libraries, lexicon, recipe)
+        examples = training_examples(reranker, libraries, recipe, random)
+        facts["questions"] = len(examples.right)
+        log(f"{facts['questions']:,} training questions")
+        learn_network(reranker, examples, recipe)
+        del libraries, examples
     held = held_out_examples(reranker, held_out, embedder, lexicon, random)
-    figures = learn_weights(reranker, held, recipe)
+    facts["held_out"] = learn_weights(reranker, held, recipe)
     articles = held_out[THRESHOLD_SOURCE]
     reranker.default_threshold = choose_threshold(reranker, embedder, articles)
-    return reranker, {"questions": asked, "held_out": figures}
+    return reranker, facts
 
 
 def training_libraries(
@@ -160,18 +186,35 @@ def blank_reranker(
     asked = [q for name, library in libraries if name != TITLES for q in library.asked.questions]
     common = np.maximum(shares_of(texts, lexicon), shares_of(asked, lexicon))
     rarity = np.log((1 + 1 / len(texts)) / (common + 1 / len(texts)))
+    return with_vectors(embedder, {"rarity": rarity.astype(np.float32)}, recipe)
+
+
+def with_vectors(embedder: BagEmbedder, arrays: dict[str, np.ndarray], recipe: Recipe) -> Reranker:
+    """A reranker of these weights and the embedder's vectors of words."""
     model = embedder.model
     gains = np.array(model.query_gain), np.array(model.passage_gain)
     rows = np.array(model.embedding)
     weighted = rows * gains[1][:, None]
     axes = np.linalg.eigh(weighted.T @ weighted)[1][:, -recipe.axes :]  # where they differ most
-    arrays = {
-        "rarity": rarity.astype(np.float32),
+    vectors = {
         "table": (rows @ axes).astype(np.float32),
         "query_gain": gains[0],
         "passage_gain": gains[1],
     }
-    return Reranker(arrays, embedder.tokenizer, model.config, 0.0)
+    return Reranker({**arrays, **vectors}, embedder.tokenizer, model.config, 0.0)
+
+
+def network_of(path: Path) -> dict[str, np.ndarray]:
+    """What `--refit` keeps of the reranker in a directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        arrays = read_weights(path)
+        return {name: arrays[name] for name in KEPT_ARRAYS}
+    except (LookupError, RuntimeError) as error:
+        raise UserError(f"no reranker at {path} ({error}): pass --refit with one") from error
 
 
 def shares_of(texts: list[str], lexicon: Lexicon) -> np.ndarray:

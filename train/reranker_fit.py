@@ -15,7 +15,7 @@ import numpy as np
 
 from mlx_toy.reranker import NET, Reranker, normalise, order_scores, relevance_inputs
 from mlx_toy.reranker import network as apply_network
-from train.embedder import log
+from train.embedder_fit import log
 from train.reranker_data import Asked, TrainingLibrary
 
 import mlx.optimizers as optim  # isort: skip  (after the backend, which must load the BLAS first)

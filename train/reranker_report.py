@@ -20,6 +20,7 @@ from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.lexicon import Lexicon
 from mlx_toy.reranker import DEPTH, Reranker, load_reranker, save_reranker
 from train.reranker_data import Asked, TrainingLibrary, foreign, sample
+from train.retrieval_card import figures_row
 from train.retrieval_data import Groups, sources
 from train.retrieval_metrics import figures
 from train.retrieval_report import (
@@ -27,7 +28,6 @@ from train.retrieval_report import (
     KEPT,
     THRESHOLD_SET,
     THRESHOLD_SOURCE,
-    figures_row,
     read_evaluation,
     replace_directory,
     to_table,
@@ -209,7 +209,7 @@ Reads a question beside the passages that two searches found, puts them in a bet
 of each how probable it is that it holds the answer. A small network over how the words match
 (`mlx_toy/matching.py`), and a linear step that adds what the embedder and the vectors of words say.
 {report["parameters"]:,} parameters, nearly all of them vectors of words that our embedder learned.
-No other model's weights or outputs were used.
+No other model's weights or outputs were used, but for what that embedder's card names.
 
 ## Measured
 
@@ -248,8 +248,8 @@ sample). The app abstains by the cosine and shows the relevance beside it.
 
 ## What did not pay
 
-- Weights for the embedder's numbers that are learned on its own training articles: it has learned
-  those by heart (R@1 .80 there, .56 on held-out ones).
+- Weights for the embedder's numbers that are learned on its own training articles: an earlier
+  embedder had learned those by heart (R@1 .80 there, .56 on held-out ones).
 - A small network in place of the last linear step. On a prototype, cross-validated on 2,400
   held-out SQuAD questions and 548 of FairytaleQA: R@1 .802 and R@5 .935 for both on SQuAD;
   on FairytaleQA R@1 .635 -> .644 and R@5 .881 -> .872, which is no more than chance.

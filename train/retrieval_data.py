@@ -21,10 +21,12 @@ from corpus.readers import read_source
 
 HELD_OUT_EVERY = 20
 QUESTION_SOURCES = ("qa/squad_train", "qa/fairytaleqa_train")
+HEADINGS, DEFINITIONS = "pairs/simplewiki", "base/simplewiki"  # by page
 MIXTURE = {  # parts of the batches
     "qa/squad_train": 4.0,
     "qa/fairytaleqa_train": 1.5,
-    "pairs/simplewiki": 2.0,
+    HEADINGS: 2.0,
+    DEFINITIONS: 2.0,
     "pairs/enwiki": 1.0,
     "pairs/openstax": 1.0,
     "pairs/wordnet": 0.5,
@@ -34,10 +36,14 @@ MIXTURE = {  # parts of the batches
 
 @dataclass
 class Passage:
-    """A text that should be found, and the queries that should find it."""
+    """A text that should be found, and the queries that should find it.
+
+    `answers` are those of each query that are known; a query beyond them has none.
+    """
 
     text: str
     queries: list[str] = field(default_factory=list)
+    answers: list[list[str]] = field(default_factory=list)
 
 
 Groups = dict[str, list[Passage]]  # by name: passages that are alike, so hard to tell apart
@@ -64,6 +70,8 @@ def group_records(kind: str, records: Iterator[dict[str, Any]]) -> Groups:
             name, text, query = _group_of(record["id"]), record["passage"], record["query"]
         passage = found.setdefault(name, {}).setdefault(text, Passage(text))
         passage.queries.append(query)
+        if kind == "question":
+            passage.answers.append(record.get("answers", []))
     return {name: list(passages.values()) for name, passages in found.items()}
 
 
@@ -89,7 +97,7 @@ def split_held_out(groups: Groups) -> tuple[Groups, Groups]:
     held = {name for name in groups if is_held_out(name)}
     return (
         {name: passages for name, passages in groups.items() if name not in held},
-        {name: groups[name] for name in held},
+        {name: passages for name, passages in groups.items() if name in held},
     )
 
 

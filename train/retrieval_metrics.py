@@ -86,17 +86,28 @@ def figures(
 def evaluate(embedder: Any, groups: Groups) -> dict[str, Any]:
     """Figures of the embedder, of BM25, and of both fused, on all questions of the groups."""
     passages, questions, right = library_of(groups)
+    return evaluate_library(embedder, passages, questions, [[number] for number in right])
+
+
+def evaluate_library(
+    embedder: Any,
+    passages: Sequence[str],
+    questions: Sequence[str],
+    right: Sequence[Collection[int]],
+) -> dict[str, Any]:
+    """The same for questions any of whose right passages [Q] is to be found."""
     cosines = embedder.embed_queries(questions) @ embedder.embed_passages(passages).T  # [Q, P]
     scores = bm25_scores(passages, questions)  # [Q, P]
     by_vector, by_words = ranks(cosines), ranks(scores)
-    fused = ranks(1 / (FUSION_K + by_vector) + 1 / (FUSION_K + by_words))
-    summed = ranks(scores + COSINE_WEIGHT * cosines)
-    rows = np.arange(len(questions))
+
+    def found(placed: np.ndarray) -> dict[str, float]:
+        return figures([placed[row, list(right[row])].min() for row in range(len(right))])
+
     return {
         "passages": len(passages),
         "questions": len(questions),
-        "vectors": figures(by_vector[rows, right]),
-        "bm25": figures(by_words[rows, right]),
-        "fused": figures(fused[rows, right]),
-        "summed": figures(summed[rows, right]),
+        "vectors": found(by_vector),
+        "bm25": found(by_words),
+        "fused": found(ranks(1 / (FUSION_K + by_vector) + 1 / (FUSION_K + by_words))),
+        "summed": found(ranks(scores + COSINE_WEIGHT * cosines)),
     }

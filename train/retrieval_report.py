@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from corpus.readers import read_json_lines
 from mlx_toy.bag import BagModel
 from mlx_toy.embedder import Embedder, load_embedder, save_embedder
 from mlx_toy.tokenizer import Tokenizer
-from train.retrieval_data import MIXTURE, Groups, group_records, library_of, sources
-from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K, evaluate
+from train.retrieval_card import model_card
+from train.retrieval_data import Groups, group_records, library_of
+from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K, evaluate, evaluate_library
+from train.retrieval_sets import QuestionSet
 
 EVALUATION_FILES = {
     "SQuAD dev": "eval/squad_dev_public.jsonl.xz",
@@ -103,6 +106,7 @@ def write_directory(
     model: BagModel,
     tokenizer: Tokenizer,
     held_out: dict[str, Groups],
+    held_out_sets: Sequence[QuestionSet],
     data: Path,
     facts: dict[str, Any],
     out: Path,
@@ -118,7 +122,7 @@ def write_directory(
     save_embedder(model, tokenizer, 0.0, staged)
     threshold = choose_threshold(load_embedder(staged), held_out[THRESHOLD_SOURCE])
     save_embedder(model, tokenizer, threshold, staged)
-    table = write_figures(staged, held_out, data, facts)
+    table = write_figures(staged, held_out, held_out_sets, data, facts)
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     replace_directory(out, staged, old)
@@ -127,11 +131,21 @@ def write_directory(
 
 
 def write_figures(
-    path: Path, held_out: dict[str, Groups], data: Path, facts: dict[str, Any]
+    path: Path,
+    held_out: dict[str, Groups],
+    held_out_sets: Sequence[QuestionSet],
+    data: Path,
+    facts: dict[str, Any],
 ) -> str:
     """Measure the embedder in a directory, write its report and its card; returns the table."""
     embedder = load_embedder(path)
     held_out_figures = {name: evaluate(embedder, groups) for name, groups in held_out.items()}
+    for each in held_out_sets:
+        questions = [question.text for question in each.questions]
+        right = [question.right for question in each.questions]
+        if questions:
+            found = evaluate_library(embedder, each.texts, questions, right)
+            held_out_figures[each.name] = found
     figures, table = evaluation_table(embedder, data)
     unseen = read_evaluation(data, EVALUATION_FILES[THRESHOLD_SET])
     report = {
@@ -160,77 +174,3 @@ def replace_directory(out: Path, new: Path, old: Path) -> None:
         if old.exists():
             os.replace(old, out)
         raise
-
-
-def figures_row(found: dict[str, Any]) -> str:
-    """Figures of `threshold_figures` as cells of a table."""
-    own = f"{found['own_questions']:,} | {found['own_questions_kept']:.1%}"
-    return f"{own} | {found['foreign_questions']:,} | {found['foreign_questions_let_in']:.1%}"
-
-
-def model_card(report: dict[str, Any], table: str, held_out_table: str, path: Path) -> str:
-    """README.md of the directory, with the front matter that the hub reads."""
-    used = sources(tuple(MIXTURE))
-    network = report["network"]
-    chosen, checked = report["calibration"], report["threshold"]
-    data_lines = "\n".join(
-        f"| {s.name} | {s.licence} | {s.attribution.replace('|', '/')} |" for s in used
-    )
-    data_sources = "\n".join(f"- {{name: {s.name}, licence: '{s.licence}'}}" for s in used)
-    megabytes = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-    return f"""---
-license: apache-2.0
-language: en
-pipeline_tag: sentence-similarity
-library_name: mlx
-tags: [mlx, retrieval, sentence-similarity]
-data_sources:
-{data_sources}
----
-
-# The retriever of mlx-toy
-
-Turns a question or a passage of English into a unit vector of {network["dimensions"]} numbers; the
-cosine says how near they are. Trained from nothing with contrastive learning on the sources below;
-no other model's weights or outputs were used. {megabytes:.1f} MB; the network is a table of word
-and word-piece vectors with learned gains and one residual layer (`mlx_toy/bag.py`).
-
-## Measured
-
-{table}
-
-All passages of a set are one library; every answerable question is asked. BM25 has k1 1.2, b 0.75
-and no stemming. Neither set was trained on, nor used to choose anything. On the articles and
-stories held out of the training sources, where settings were chosen:
-
-{held_out_table}
-
-Reproduce: `python -m train embedder --data DIR --evaluate {{this directory}}`. The weights:
-`{report["command"]}`
-({report["training_seconds"]} s in one thread of a busy machine, {report["pairs_seen"]:,} pairs).
-
-## Nothing is near
-
-A question whose best passage has a cosine under **{chosen["threshold"]:.2f}** finds nothing. Each
-article is a library; its own questions should be kept, those about other articles refused.
-
-| articles | own questions | kept | foreign questions | let in |
-|---|---:|---:|---:|---:|
-| {chosen["libraries"]} held out of training (chosen on) | {figures_row(chosen)} |
-| {checked["libraries"]} of SQuAD dev (checked on) | {figures_row(checked)} |
-
-## Limits
-
-- It sees which words occur, not their order: "who beat whom" is one bag.
-- English; other languages and scripts only by identical words.
-- Alone it finds less than a BM25 index on the same passages; it is meant to be fused with one, by
-  the sum of the scores rather than by rank, where the weaker of the two counts as much as BM25.
-- Facts, names and tone of the sources, which are encyclopedias, textbooks and fairy tales, shape
-  what it takes to be near.
-
-## Data
-
-| source | licence | attribution |
-|---|---|---|
-{data_lines}
-"""

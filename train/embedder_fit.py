@@ -1,0 +1,220 @@
+"""How the retriever's weights are learned; `train/embedder.py` says from what.
+
+Three parts of a loss, each a mean over the texts of a batch:
+
+- contrast: each query must pick its own passage among all of the batch, and each passage its own
+  query (InfoNCE: van den Oord et al. 2018, arXiv:1807.03748);
+- imitation: over the same passages, the probabilities that the teacher's cosines give are what the
+  student's should be (Hinton et al. 2015, arXiv:1503.02531);
+- words: the vector of a word or a short text is the teacher's, brought to our dimensions. It gives
+  meaning to words that questions are too few to teach.
+
+Adam divides by the gradient's own size, so it moves a row that occurs once by several times the
+rate, and a name that occurs in one article becomes the mark of that article, which helps on no
+other. `epsilon` bounds that: it is about the gradient of one occurrence.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.bag import BagConfig, BagModel, to_matrix
+from train.embedder_data import Bag, Batch, Lesson, Pairs, batches
+
+import mlx.nn as nn  # isort: skip
+import mlx.optimizers as optim  # isort: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        steps: optimizer steps.
+        batch: pairs in a batch; every other passage of it is a negative.
+        group: passages taken from one group: more make negatives harder, fewer more varied.
+        learning_rate: peak, for Adam; rises over `warmup` steps, then falls to 0 linearly.
+        epsilon: of Adam.
+        warmup: steps.
+        temperature: cosines are divided by it.
+        dropped: the share of the features of a text that a step does not see.
+        imitation: the weight of the teacher's probabilities against the contrast, of 1.
+        teacher_temperature: the teacher's cosines are divided by it.
+        words: the weight of the vectors of words and short texts; 0 without a teacher.
+        lesson: words and short texts a step.
+        seed: of weights and batches.
+    """
+
+    steps: int = 400
+    batch: int = 1024
+    group: int = 16
+    learning_rate: float = 1e-2
+    epsilon: float = 5e-5
+    warmup: int = 20
+    temperature: float = 0.05
+    dropped: float = 0.0
+    imitation: float = 0.7
+    teacher_temperature: float = 0.05
+    words: float = 1.0
+    lesson: int = 512
+    seed: int = 0
+
+
+@dataclass
+class Inputs:
+    """A step's texts as arrays: of queries, passages and the lesson, and the teacher's vectors."""
+
+    queries: tuple[mx.array, mx.array]
+    passages: tuple[mx.array, mx.array]
+    query_taught: mx.array | None = None
+    passage_taught: mx.array | None = None
+    lesson: tuple[mx.array, mx.array] | None = None
+    lesson_taught: mx.array | None = None
+    lesson_is_query: bool = False
+
+
+def train(
+    pairs: dict[str, Pairs],
+    config: BagConfig,
+    recipe: Recipe,
+    mixture: dict[str, float],
+    lesson: Lesson | None = None,
+) -> BagModel:
+    """Train the network; the same arguments give the same weights.
+
+    Args:
+        pairs: by source.
+        config: sizes.
+        recipe: how.
+        mixture: parts of the batches, by source.
+        lesson: words and short texts with the teacher's vectors, of the network's dimensions.
+    """
+    mx.random.seed(recipe.seed)
+    model = start(pairs, config, lesson)
+    betas = [0.9, 0.98]
+    optimizer = optim.Adam(recipe.learning_rate, betas, recipe.epsilon, bias_correction=True)
+    optimizer.init(model.trainable_parameters())
+    loss_and_gradient = nn.value_and_grad(model, loss_of)
+    begun, total, since = time.monotonic(), 0.0, 0
+    for step, inputs in enumerate(steps(pairs, recipe, mixture, lesson), start=1):
+        rise, fall = step / recipe.warmup, (recipe.steps - step + 1) / recipe.steps
+        optimizer.learning_rate = recipe.learning_rate * min(1.0, rise, fall)
+        loss, gradient = loss_and_gradient(model, inputs, recipe)
+        optimizer.update(model, gradient)
+        mx.eval(model.state, optimizer.state, loss)
+        total, since = total + loss.item(), since + 1
+        if step % max(1, min(50, recipe.steps // 4)) == 0 or step == recipe.steps:
+            speed = step / (time.monotonic() - begun)
+            log(
+                f"step {step}/{recipe.steps}  loss {total / since:.3f} nats  "
+                f"{speed * recipe.batch:,.0f} pairs/s  {(recipe.steps - step) / speed:,.0f} s left"
+            )
+            total, since = 0.0, 0
+    return model
+
+
+def steps(
+    pairs: dict[str, Pairs], recipe: Recipe, mixture: dict[str, float], lesson: Lesson | None
+) -> Iterator[Inputs]:
+    """The inputs of every step."""
+    random = np.random.default_rng(recipe.seed)
+    drawn = batches(pairs, mixture, recipe.batch, recipe.group, random)
+    for step, batch in zip(range(recipe.steps), drawn, strict=False):
+        inputs = to_inputs(batch, recipe.dropped, random)
+        if lesson and recipe.words:
+            chosen = random.choice(len(lesson.bags), min(recipe.lesson, len(lesson.bags)), False)
+            inputs.lesson = to_arrays([lesson.bags[i] for i in chosen])
+            inputs.lesson_taught = mx.array(lesson.taught[chosen].astype(np.float32))
+            inputs.lesson_is_query = step % 2 == 0
+        yield inputs
+
+
+def to_inputs(batch: Batch, dropped: float, random: np.random.Generator) -> Inputs:
+    """A batch as arrays."""
+    taught = (batch.query_taught, batch.passage_taught)
+    return Inputs(
+        to_arrays([drop(bag, dropped, random) for bag in batch.queries]),
+        to_arrays([drop(bag, dropped, random) for bag in batch.passages]),
+        *(None if each is None else mx.array(each.astype(np.float32)) for each in taught),
+    )
+
+
+def to_arrays(bags: list[Bag]) -> tuple[mx.array, mx.array]:
+    """Bags as the columns and the matrix that the network reads."""
+    columns, matrix = to_matrix(bags)
+    return mx.array(columns), mx.array(matrix)
+
+
+def drop(bag: Bag, share: float, random: np.random.Generator) -> Bag:
+    """A bag without a random share of its features, but never empty."""
+    if not share:
+        return bag
+    kept = random.random(len(bag[0])) >= share
+    return (bag[0][kept], bag[1][kept]) if kept.any() else bag
+
+
+def loss_of(model: BagModel, inputs: Inputs, recipe: Recipe) -> mx.array:
+    """The loss of a step, in nats."""
+    queries = model(*inputs.queries, True)  # [B, D]
+    passages = model(*inputs.passages, False)  # [B + H, D]
+    logits = queries @ passages.T / recipe.temperature  # [B, B + H]
+    loss = contrastive_loss(logits)
+    if inputs.query_taught is not None and recipe.imitation:
+        taught = inputs.query_taught @ inputs.passage_taught.T / recipe.teacher_temperature
+        loss = (1 - recipe.imitation) * loss + recipe.imitation * imitation_loss(logits, taught)
+    if inputs.lesson is not None:
+        words = model(*inputs.lesson, inputs.lesson_is_query)
+        loss = loss + recipe.words * (1 - (words * inputs.lesson_taught).sum(-1).mean())
+    return loss
+
+
+def contrastive_loss(logits: mx.array) -> mx.array:
+    """Mean negative log-likelihood of the right passage and of the right query.
+
+    Args:
+        logits: [B, B + H] of queries and passages, of which those of one number belong together.
+    """
+    own = logits[:, : len(logits)]
+    both = mx.logsumexp(logits, 1) + mx.logsumexp(own, 0)
+    return (both / 2 - mx.diagonal(own)).mean()
+
+
+def imitation_loss(logits: mx.array, taught: mx.array) -> mx.array:
+    """Divergence of the student's probabilities of passages from the teacher's.
+
+    Args:
+        logits, taught: [B, P].
+    """
+    wanted = taught - mx.logsumexp(taught, 1, keepdims=True)
+    given = logits - mx.logsumexp(logits, 1, keepdims=True)
+    return (mx.exp(wanted) * (wanted - given)).sum(1).mean()
+
+
+def start(pairs: dict[str, Pairs], config: BagConfig, lesson: Lesson | None) -> BagModel:
+    """A network that compares texts as tf-idf does: random directions, gains by rarity."""
+    model = BagModel(config)
+    gain = mx.array(inverse_document_frequencies(pairs, config))
+    model.query_gain, model.passage_gain = gain, gain
+    return model
+
+
+def inverse_document_frequencies(pairs: dict[str, Pairs], config: BagConfig) -> np.ndarray:
+    """ln(passages / passages with the feature) [rows], scaled to a mean of 1."""
+    counts = np.zeros(config.rows)
+    total = 0
+    for source in pairs.values():
+        total += len(source.passages)
+        for ids, _ in source.passages:
+            counts[ids] += 1
+    idf = np.log((total + 1) / (counts + 1)) + 1e-3
+    return (idf / idf.mean()).astype(np.float32)
+
+
+def log(line: str) -> None:
+    """One line of progress."""
+    print(line, file=sys.stderr, flush=True)
