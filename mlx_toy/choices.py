@@ -1,7 +1,8 @@
 """What an answer may be copied from: the spans of the best sentences that are likeliest to answer.
 
-The language model chooses among a few spans, each with the span scorer's log-probability as its
-prior, so that a model which knows more than the scorer can overrule it.
+A language model chooses among `CHOICES` spans, each with the span scorer's log-probability as its
+prior. One leaves it nothing to choose but whether to refuse: of a model of 3.4 million parameters,
+the choice among more was worse than the scorer's own.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from mlx_toy.evidence import Sentence
 from mlx_toy.regions import Choice, Region, Span, collapse
 from mlx_toy.span_scorer import SENTENCES, ScoredSpan, load_span_scorer
 
-CHOICES = 5  # spans that the model chooses among
+CHOICES = 1  # on 200 held-out questions F1 50.5; with three 49.6, with five 47.9
 
 
 def region_of(sentence: Sentence, passages: Sequence[str]) -> Region:

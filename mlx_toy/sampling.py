@@ -37,7 +37,7 @@ class Sampling:
         UserError: a value outside its range.
     """
 
-    temperature: float = 0.7
+    temperature: float = 0.4
     top_p: float = 0.95
     top_k: int = 50
     repetition_penalty: float = 1.1

@@ -3,9 +3,9 @@
 Why beside a language model: a model of a few million parameters copies well but chooses badly. A
 few dozen cheap signs say much about a span: what stands before and behind it, its shape (a year, a
 name), how far the question's words are, each together with what the question asks for. Their
-weights, added up, rank the spans; the language model then chooses among the best. The method is the
-logistic regression of Rajpurkar et al. 2016 (arXiv:1606.05250, section 5) without a parser; signs
-are hashed into one table (Weinberger et al. 2009, arXiv:0902.2206), so there is no vocabulary.
+weights, added up, rank the spans; the language model may copy the best (`choices.py`). The method
+is the logistic regression of Rajpurkar et al. 2016 (arXiv:1606.05250, section 5) without a parser;
+signs are hashed into one table (Weinberger et al. 2009, arXiv:0902.2206), so it has no vocabulary.
 """
 
 import re

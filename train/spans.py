@@ -114,8 +114,8 @@ license: cc-by-sa-4.0
 # mlx-toy span scorer
 
 A log-linear model that says which words of a passage's best {SENTENCES} sentences may answer a
-question: {len(SIGNS)} signs a span, hashed into {1 << BITS:,} weights. The language model chooses
-among the five likeliest spans. The method and its sources stand in `mlx_toy/span_scorer.py`.
+question: {len(SIGNS)} signs a span, hashed into {1 << BITS:,} weights. The language model may copy
+the likeliest. The method and its sources stand in `mlx_toy/span_scorer.py`.
 
 ## Figures
 
