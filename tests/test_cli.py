@@ -155,7 +155,7 @@ def test_what_to_remove_must_be_clear(run: Run, pdf: Path, tmp_path: Path) -> No
 
 
 def test_asking_named_files_leaves_the_library_alone(run: Run, pdf: Path, tmp_path: Path) -> None:
-    (tmp_path / "sheep.md").write_text("# Sheep\n\nSheep graze on the island of Brenn.\n")
+    (tmp_path / "sheep.md").write_text("# Sheep\n\nSheep graze at the lighthouse of Brenn.\n")
     reply = run("ask", QUESTION, "--document", pdf, tmp_path / "sheep.md", "--json").json
     assert {source["document"] for source in reply["sources"]} == {"brenn.pdf", "sheep.md"}
     assert run("list", "--json").json == []

@@ -80,7 +80,7 @@ def test_rewriting_finds_more_of_the_passages():
         typed, total = retriever.recall(last_question)
         rewritten, _ = retriever.recall(standalone_query)
     assert total >= 40
-    assert rewritten / total > 0.9 and (rewritten - typed) / total > 0.1
+    assert rewritten / total > 0.9 and (rewritten - typed) / total > 0.05
 
 
 @pytest.mark.parametrize(
