@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from corpus.bm25 import Bm25
-from corpus.conversations import ContextRecipe, chat_messages, context_questions
+from corpus.conversations import GAP, ContextRecipe, chat_messages, context_questions
 from corpus.short_answers import as_sentence, whole_sentence
 from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.regions import Region, collapse
@@ -51,7 +51,7 @@ def cited(answer):
 
 def test_context_answers_cite_the_passage_that_holds_them():
     refused, places, counts = 0, Counter(), Counter()
-    conversations = list(context_questions(towns(600), ContextRecipe(seed=3)))
+    conversations = list(context_questions(towns(600)))
     for conversation in conversations:
         assert [m["role"] for m in conversation[:3]] == ["context", "user", "assistant"]
         passages = passages_of(conversation)
@@ -71,7 +71,7 @@ def test_context_answers_cite_the_passage_that_holds_them():
 
 def test_refused_questions_have_passages_that_do_not_answer():
     by_question = {r["question"]: r["answers"][0] for r in towns(300)}
-    for conversation in context_questions(towns(300)):
+    for conversation in context_questions(towns(300), ContextRecipe(cloze=0)):
         for question, answer in exchanges(conversation):
             if answer == NOT_IN_PASSAGES:
                 assert by_question[question] not in conversation[0]["content"]
@@ -80,7 +80,7 @@ def test_refused_questions_have_passages_that_do_not_answer():
 def test_further_questions_are_on_the_same_passages():
     by_question = {r["question"]: r["answers"][0] for r in towns(600)}
     seen = Counter()
-    for conversation in context_questions(towns(600)):
+    for conversation in context_questions(towns(600), ContextRecipe(cloze=0)):
         asked = [question for question, _ in exchanges(conversation)]
         assert len(set(asked)) == len(asked)
         for question, answer in exchanges(conversation)[1:]:
@@ -90,6 +90,19 @@ def test_further_questions_are_on_the_same_passages():
     assert seen[False] > 50
     alone = ContextRecipe(more=0)
     assert {len(exchanges(c)) for c in context_questions(towns(60), alone)} == {1}
+
+
+def test_half_of_the_questions_are_clozes_of_the_passage_that_answers():
+    shown = Counter()
+    for conversation in context_questions(towns(600), ContextRecipe(more=0, unanswerable=0)):
+        (question, answer), *_ = exchanges(conversation)
+        span, number = cited(answer)
+        shown[GAP in question] += 1
+        if GAP in question:
+            filled = question.replace(f" {GAP} ", f" {span} ").replace(f" {GAP}", f" {span}")
+            passage = passages_of(conversation)[number - 1]
+            assert filled.replace(" .", ".") in passage
+    assert 200 < shown[True] < 400
 
 
 def test_every_answer_is_one_that_the_span_grammar_can_write(tiny_tokenizer):
