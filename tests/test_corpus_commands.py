@@ -45,7 +45,8 @@ def test_own_files_become_shards_and_can_be_looked_at(tmp_path, tiny_tokenizer, 
     (run / "tokenizer").mkdir()
     (run / "tokenizer" / "tokenizer.model").write_bytes(tiny_tokenizer.model_proto)
     assert build(tmp_path, *files) == 0
-    assert {s.name for s in open_mixture(run / "shards", "pretrain").shards} == {"own-text"}
+    names = {s.name for s in open_mixture(run / "shards", "pretrain").shards}
+    assert names == {"own-text", "own-dialogues"}
     assert open_mixture(run / "shards", "pretrain", "valid").shards
     names = {s.name for s in open_mixture(run / "shards", "finetune").shards}
     assert names == {"own-text", "own-dialogues"}

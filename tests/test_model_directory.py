@@ -113,12 +113,15 @@ def test_a_quantised_copy_runs_through_mlx_lm(
     mlx_lm.convert(str(copy), str(quantised), quantize=True, q_group_size=32, q_bits=8)
     assert not model_directory.is_ours(quantised)
     with Engine.load(quantised) as engine, Engine.load(copy) as ours:
+        passages = "[1] The sky is blue.\n[2] So it is."
         messages: Any = [
             {"role": "system", "content": "Be brief."},
-            {"role": "context", "content": "[1] The sky is blue.\n[2] So it is."},
+            {"role": "context", "content": passages},
             {"role": "user", "content": "Why?"},
         ]
-        assert engine.render(messages) == ours.render(messages)
+        # the template puts the question before the passages; of ours it is part of the turn
+        asked = [messages[0], {"role": "context", "content": f"Why?\n{passages}"}, messages[2]]
+        assert engine.render(messages) == ours.render(asked)
         assert len(list(engine.generate(engine.render(messages), GREEDY, stop_ids=()))) == 200
 
 
