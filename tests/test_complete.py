@@ -53,7 +53,9 @@ def test_a_sample_grows_and_ends_with_details_and_figures(loading: Loading):
 
 def test_samples_are_written_in_turn_and_differ(loading: Loading):
     *others, last = continue_text(loading, "a token", Dials(1.5, 12, samples=3))
-    assert len(last.samples) == 3 and all(sample.details for sample in last.samples)
+    assert len(last.samples) == 3
+    for sample in last.samples:  # one that ends at once has none
+        assert len(sample.details) == len(sample.trace.answer_ids)
     assert len({sample.trace.answer_ids for sample in last.samples}) > 1
     begun = [sum(bool(sample.text) for sample in view.samples) for view in others]
     assert begun == sorted(begun)
