@@ -179,7 +179,7 @@ def _dress(
 
 def _cloze(gold: _Gold, window: str, left: int, right: int) -> str:
     """So many words before and behind an answer, and a gap in its place."""
-    found = re.search(rf"(?<!\w){re.escape(gold.answer)}(?!\w)", window)
+    found = _whole(window, gold.answer)
     assert found is not None
     before, behind = window[: found.start()], window[found.end() :]
     return " ".join([*before.split()[-left:], GAP, *behind.split()[:right]])
@@ -277,7 +277,12 @@ def _sentence_of(answer: str, window: str) -> str | None:
 
 def _says(text: str, answer: str, flags: int = 0) -> bool:
     """Whether an answer stands in a text as whole words."""
-    return bool(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, flags))
+    return _whole(text, answer, flags) is not None
+
+
+def _whole(text: str, answer: str, flags: int = 0) -> re.Match[str] | None:
+    """Where an answer first stands in a text as whole words."""
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, flags)
 
 
 def _fitting(chosen: list[int], windows: list[str], max_words: int) -> list[int]:

@@ -92,7 +92,7 @@ class Copyable:
         if start not in self._limits:
             size = len(self.text)
             limit = min(size, start + self._span_bytes)
-            while limit > start and not self._ends(start, limit):
+            while limit > start and not self.may_end(start, limit):
                 limit -= 1
             self._limits[start] = limit if limit > start else size
         return self._limits[start]
@@ -109,9 +109,6 @@ class Copyable:
 
     def _may_start(self, position: int) -> bool:
         return self._starts_word(position) and self.may_end(position, self.limit(position))
-
-    def _ends(self, start: int, position: int) -> bool:
-        return self.may_end(start, position) if self._choices else self._ends_word(position)
 
     def _characters_of(self, start: int, position: int) -> tuple[int, int]:
         return self._characters[start], self._characters[position - 1] + 1

@@ -141,6 +141,8 @@ class SpanGrammar:
         first = _State((), _WORD)
         found: dict[int, float] = {}
         for region, start in self._starts if first in self.start else ():
+            if not self._regions[region].region.choices:
+                continue  # any words may be copied, none likelier than others
             prior = self._regions[region].prior(start)
             for token in self._ids_at(region, start, self._regions[region].limit(start)):
                 found[token] = max(prior, found.get(token, prior))

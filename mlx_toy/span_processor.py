@@ -11,8 +11,6 @@ from mlx_toy.backend import mx
 
 from mlx_toy.span_grammar import SpanGrammar
 
-SCORER_WEIGHT = 1.0  # of a span's log-probability before the model is asked, beside the model's
-
 
 class SpanProcessor:
     """A logits processor that lets only the grammar's tokens through.
@@ -55,8 +53,7 @@ class SpanProcessor:
             self.refusal_logprob = _number(self._all[0, self._refusal_id])
         ids = sorted(allowed)
         priors = {} if written else self.grammar.priors()
-        weighted = [SCORER_WEIGHT * priors.get(token, 0.0) for token in ids]
-        favour = mx.array(weighted, dtype=logits.dtype)
+        favour = mx.array([priors.get(token, 0.0) for token in ids], dtype=logits.dtype)
         masked = mx.full(logits.shape, -math.inf, dtype=logits.dtype)
         masked[:, mx.array(ids)] = logits[:, mx.array(ids)] + favour
         return masked

@@ -187,30 +187,26 @@ def _words_of(text: str) -> _Words:
 def _signs_of(asked: _Asked, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Start and end [N, 2] of each span of a sentence, and its signs [N, S]."""
     w = _words_of(text)
-    count = len(w.code)
-    places = np.arange(count)
-    first, last = (grid.ravel() for grid in np.meshgrid(places, places, indexing="ij"))
-    usable = w.is_word & ~w.common
-    words_before = np.concatenate([[0], np.cumsum(w.is_word)])
-    if count:
-        length = words_before[last + 1] - words_before[first]
-        kept = (last >= first) & (length <= MOST_WORDS) & usable[first] & usable[last]
-        first, last = first[kept], last[kept]
+    at = np.flatnonzero(w.is_word)  # a long text has too many pairs to look at all of them
+    usable = ~w.common[at]
+    i = np.repeat(np.arange(len(at)), MOST_WORDS)
+    j = i + np.tile(np.arange(MOST_WORDS), len(at))
+    i, j = i[j < len(at)], j[j < len(at)]
+    kept = usable[i] & usable[j]
+    first, last = at[i[kept]], at[j[kept]]
     if not len(first):
         return np.zeros((0, 2), np.int64), np.zeros((0, len(SIGNS)), np.int64)
-    signs = _describe(asked, w, first, last, words_before)
+    signs = _describe(asked, w, first, last)
     start, end = w.start[first].copy(), w.end[last].copy()
-    for i in range(len(start)):
-        if start[i] and text[start[i] - 1] in _BEFORE:
-            start[i] -= 1
-        if end[i] < len(text) and text[end[i]] in _BEHIND:
-            end[i] += 1
+    for span in range(len(start)):
+        if start[span] and text[start[span] - 1] in _BEFORE:
+            start[span] -= 1
+        if end[span] < len(text) and text[end[span]] in _BEHIND:
+            end[span] += 1
     return np.stack([start, end], 1), signs
 
 
-def _describe(
-    asked: _Asked, w: _Words, first: np.ndarray, last: np.ndarray, words_before: np.ndarray
-) -> np.ndarray:
+def _describe(asked: _Asked, w: _Words, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The signs [N, S] of the spans from word `first` to word `last`."""
     count = len(w.code)
     edge = np.array([_code("<edge>")])
@@ -219,6 +215,7 @@ def _describe(
     capital = np.concatenate([[False], w.capital, [False]])
     matched = np.array([stem in asked.stems for stem in w.stems])
     matches_before = np.concatenate([[0], np.cumsum(matched)])
+    words_before = np.concatenate([[0], np.cumsum(w.is_word)])
     length = words_before[last + 1] - words_before[first]
     inside = matches_before[last + 1] - matches_before[first]
     left, right = matches_before[first], matches_before[count] - matches_before[last + 1]

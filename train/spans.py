@@ -10,7 +10,6 @@ the retriever holds out are held out here too, and the figures are theirs.
 import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.catalog import Source, data_directory, load_catalog
+from corpus.catalog import data_directory
+from corpus.files import written_at_once
 from corpus.readers import read_source
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import is_common, rank_sentences
@@ -32,8 +32,9 @@ from mlx_toy.span_scorer import (
     span_signs,
 )
 from train.arguments import positive
+from train.progress import say
 from train.records import write_json, write_text
-from train.retrieval_data import is_held_out
+from train.retrieval_data import is_held_out, sources
 from train.squad import exact_match, f1
 
 SOURCES = ("qa/squad_train", "qa/fairytaleqa_train")
@@ -61,12 +62,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Example:
-    """A question, the texts of the sentences compared, their spans, and the right ones."""
+    """The spans of a question's best sentences, and the numbers of the right ones."""
 
-    texts: list[str]
     spans: SpanSigns
-    right: np.ndarray  # numbers of spans
-    answers: list[str]
+    right: np.ndarray
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -94,10 +93,8 @@ def run(options: argparse.Namespace) -> None:
 def write(out: Path, table: np.ndarray, report: dict[str, Any]) -> None:
     """Write the table, the report and the card."""
     out.mkdir(parents=True, exist_ok=True)
-    partial = out / (WEIGHTS + ".partial")
-    with open(partial, "wb") as file:
+    with written_at_once(out / WEIGHTS) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, table=table.astype(np.float16))
-    partial.replace(out / WEIGHTS)
     write_json(report, out / "report.json")
     write_text(_card(report), out / "README.md")
 
@@ -105,7 +102,8 @@ def write(out: Path, table: np.ndarray, report: dict[str, Any]) -> None:
 def _card(report: dict[str, Any]) -> str:
     figures, recipe = report["held_out"], report["recipe"]
     rows = "\n".join(
-        f"| {source.name} | {source.licence} | {source.attribution} |" for source in _sources()
+        f"| {source.name} | {source.licence} | {source.attribution} |"
+        for source in sources(SOURCES)
     )
     return f"""---
 license: cc-by-sa-4.0
@@ -143,15 +141,10 @@ of two.
 """
 
 
-def _sources() -> list[Source]:
-    by_name = {source.name: source for source in load_catalog()}
-    return [by_name[name] for name in SOURCES]
-
-
 def read_questions(data: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Answerable questions to train on, and of held-out articles, in an order the seed gives."""
     found: list[dict[str, Any]] = []
-    for source in _sources():
+    for source in sources(SOURCES):
         found += [record for record in read_source(source, data) if record["answers"]]
     random.Random(recipe.seed).shuffle(found)
     held_out = [record for record in found if is_held_out(str(record["title"]))]
@@ -167,18 +160,17 @@ def examples(records: Sequence[dict[str, Any]]) -> Iterator[Example]:
         texts = [sentence.text for sentence in ranked]
         right = _right(texts, spans.places, record["answers"])
         if len(right):
-            yield Example(texts, spans, right, record["answers"])
+            yield Example(spans, right)
 
 
 def _right(texts: Sequence[str], places: np.ndarray, answers: Sequence[str]) -> np.ndarray:
     """Numbers of the spans that are an answer, but for common words at its edges."""
-    wanted = {_core(answer) for answer in answers}
-    first = {core.split()[0] for core in wanted if core}
+    wanted = {core for answer in answers if (core := _core(answer))}
     return np.array(
         [
             number
             for number, (index, start, end) in enumerate(places.tolist())
-            if (core := _core(texts[index][start:end])) in wanted and core.split()[0] in first
+            if _core(texts[index][start:end]) in wanted
         ],
         np.int64,
     )
@@ -200,7 +192,7 @@ def train(records: Sequence[dict[str, Any]], recipe: Recipe) -> np.ndarray:
     table = np.zeros(1 << BITS, np.float32)
     squares = np.full(1 << BITS, 1e-3, np.float32)
     seen = list(examples(records))
-    log(f"{len(seen):,} of {len(records):,} questions have their answer among the spans compared")
+    say(f"{len(seen):,} of {len(records):,} questions have their answer among the spans compared")
     order = random.Random(recipe.seed)
     for epoch in range(1, recipe.epochs + 1):
         order.shuffle(seen)
@@ -208,7 +200,7 @@ def train(records: Sequence[dict[str, Any]], recipe: Recipe) -> np.ndarray:
         rate = recipe.rate * (1 - (epoch - 1) / recipe.epochs)
         for example in seen:
             total += _learn(example, table, squares, rate, recipe.decay)
-        log(f"epoch {epoch}/{recipe.epochs}  loss {total / len(seen):.3f} nats")
+        say(f"epoch {epoch}/{recipe.epochs}  loss {total / len(seen):.3f} nats")
     return table
 
 
@@ -250,8 +242,3 @@ def measure(scorer: SpanScorer, records: Sequence[dict[str, Any]]) -> dict[str, 
         "questions": len(records),
         **{n: round(100 * float(np.mean(v)), 1) for n, v in zip(names, values, strict=True)},
     }
-
-
-def log(line: str) -> None:
-    """One line of progress."""
-    print(line, file=sys.stderr, flush=True)
