@@ -107,13 +107,19 @@ class SettingsPanel:
         return {name: value for name, value in chosen if value != getattr(self._defaults, name)}
 
     def restored(self, kept: object) -> list[Any]:
-        """The values that the browser kept, if they are values of these dials."""
-        known = kept.items() if isinstance(kept, dict) else ()
+        """The values that the browser kept, if they are values of these dials.
+
+        The others are left alone: a visitor may have moved one before this is answered.
+        """
+        known = kept if isinstance(kept, dict) else {}
+        chosen = {name: value for name, value in known.items() if name in self._names}
         defaults = dict(zip(self._names, self._values(), strict=True))
         try:
-            return self._values(_options(defaults | {k: v for k, v in known if k in defaults}))
+            values = self._values(_options(defaults | chosen))
         except UserError:
-            return self._values()
+            return [gr.skip() for _ in self._names]
+        pairs = zip(self._names, values, strict=True)
+        return [value if name in chosen else gr.skip() for name, value in pairs]
 
     def _slider(self, dial: Dial) -> gr.Slider:
         value = getattr(self._defaults, dial.name)
