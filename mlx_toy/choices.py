@@ -1,18 +1,17 @@
-"""What an answer may be copied from: the spans of the best sentences that are likeliest to answer.
+"""What an answer may be copied from: the words that the reader found, each in its sentence.
 
-A language model chooses among `CHOICES` spans, each with the span scorer's log-probability as its
-prior. One leaves it nothing to choose but whether to refuse: of a model of 3.4 million parameters,
-the choice among more was worse than the scorer's own.
+A language model chooses among `CHOICES` spans, each with the reader's log-probability as its prior.
+One leaves it nothing to choose but whether to refuse.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mlx_toy.evidence import Sentence
-from mlx_toy.regions import Choice, Region, Span, collapse
-from mlx_toy.span_scorer import SENTENCES, ScoredSpan, load_span_scorer
+from mlx_toy.reader import FoundSpan
+from mlx_toy.regions import Choice, Region, collapse
 
-CHOICES = 1  # on 200 held-out questions F1 50.5; with three 49.6, with five 47.9
+CHOICES = 1
 
 
 def region_of(sentence: Sentence, passages: Sequence[str]) -> Region:
@@ -21,36 +20,49 @@ def region_of(sentence: Sentence, passages: Sequence[str]) -> Region:
     return Region(sentence.passage + 1, text, offsets)
 
 
-def likely_regions(
-    question: str, ranked: Sequence[Sentence], passages: Sequence[str]
-) -> list[Region]:
-    """The best sentences with their likeliest spans; of spans from one word only the likeliest.
+def likely_first(ranked: Sequence[Sentence], found: Sequence[FoundSpan]) -> list[Sentence]:
+    """Sentences that hold a found span, the likeliest span's first; then the others as they were.
 
     Args:
-        question: as the user wrote it.
-        ranked: sentences of the passages, the best first.
+        ranked: sentences of the passages.
+        found: spans of the same passages, the likeliest first.
+    """
+    places = {id(sentence): len(found) for sentence in ranked}
+    for place, span in reversed(list(enumerate(found))):
+        sentence = _around(span, ranked)
+        if sentence is not None:
+            places[id(sentence)] = place
+    return sorted(ranked, key=lambda sentence: places[id(sentence)])
+
+
+def likely_regions(
+    found: Sequence[FoundSpan], ranked: Sequence[Sentence], passages: Sequence[str]
+) -> list[Region]:
+    """The likeliest spans in their sentences; of spans from one word only the likeliest.
+
+    Args:
+        found: the likeliest first.
+        ranked: sentences of the passages.
         passages: their texts.
     """
-    ranked = ranked[:SENTENCES]
-    regions = [region_of(sentence, passages) for sentence in ranked]
-    texts = [replace(s, text=region.text) for s, region in zip(ranked, regions, strict=True)]
-    best: dict[tuple[int, int], ScoredSpan] = {}
-    for scored in load_span_scorer()(question, texts):
-        best.setdefault((scored.sentence, scored.start), scored)
-    choices: dict[int, list[Choice]] = {}
-    for scored in list(best.values())[:CHOICES]:
-        choice = Choice(scored.start, scored.end, scored.logprob)
-        choices.setdefault(scored.sentence, []).append(choice)
-    if not choices:  # nothing but common words: any will do
-        return regions[:1]
-    return [replace(regions[i], choices=tuple(found)) for i, found in choices.items()]
+    best: dict[tuple[int, int], FoundSpan] = {}
+    for span in found:
+        best.setdefault((span.passage, span.start), span)
+    regions: dict[tuple[int, int], Region] = {}
+    for span in list(best.values())[:CHOICES]:
+        sentence = _around(span, ranked)
+        if sentence is None:
+            continue
+        place = sentence.passage, sentence.start
+        region = regions.get(place) or region_of(sentence, passages)
+        start, last = region.offsets.index(span.start), region.offsets.index(span.end - 1)
+        choice = Choice(start, last + 1, span.logprob)
+        regions[place] = replace(region, choices=(*region.choices, choice))
+    return list(regions.values())
 
 
-def prior_of(regions: Sequence[Region], span: Span) -> float | None:
-    """The log-probability of a span before the model was asked; None if it was no choice."""
-    for region in regions:
-        for choice in region.choices:
-            start, end = region.offsets[choice.start], region.offsets[choice.end - 1] + 1
-            if (region.number, start, end) == (span.number, span.start, span.end):
-                return choice.prior
+def _around(span: FoundSpan, sentences: Sequence[Sentence]) -> Sentence | None:
+    for sentence in sentences:
+        if sentence.passage == span.passage and sentence.start <= span.start < sentence.end:
+            return sentence
     return None

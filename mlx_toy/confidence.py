@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import Sentence, has_kind, missing
+from mlx_toy.reader import FoundSpan
 
 CALIBRATION_FILE = "calibration.json"
 FORMAT = 1
@@ -39,10 +40,12 @@ class Signals:
         kind: 1 if the question asks for a number or a name and the best sentence has one, else 0.
         nearness: cosine of the question and the best sentence, by the retriever that the
             calibration names; None with another.
+        found: how much likelier the reader holds its best span than that there is no answer, as
+            the natural logarithm of the odds; None if it was not asked.
+        picked: log-probability of that span among all spans, in nats.
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.
         own: the same among all tokens.
         refusal: log-probability of the answer's first token less that of the refusal's.
-        picked: log-probability of the answer's span by the span scorer alone, in nats.
     """
 
     score: float
@@ -53,10 +56,11 @@ class Signals:
     sentences: float
     kind: float
     nearness: float | None = None
+    found: float | None = None
+    picked: float | None = None
     chosen: float | None = None
     own: float | None = None
     refusal: float | None = None
-    picked: float | None = None
 
 
 SIGNALS = tuple(field.name for field in fields(Signals))
@@ -67,6 +71,7 @@ def evidence_signals(
     passages: Sequence[str],
     ranked: Sequence[Sentence],
     nearness: float | None = None,
+    found: Sequence[FoundSpan] | None = None,
 ) -> Signals:
     """What is known before a model is asked.
 
@@ -75,8 +80,10 @@ def evidence_signals(
         passages: at least one.
         ranked: their sentences, best first.
         nearness: as in `Signals`.
+        found: the reader's spans, best first; None if it was not asked.
     """
-    best, second = (*[sentence.score for sentence in ranked[:2]], 0.0, 0.0)[:2]
+    best = ranked[0].score if ranked else 0.0
+    second = max((sentence.score for sentence in ranked[1:]), default=0.0)
     everywhere = missing(question, "\n".join(passages))
     here = missing(question, ranked[0].text if ranked else "")
     return Signals(
@@ -88,6 +95,8 @@ def evidence_signals(
         sentences=math.log(max(1, len(ranked))),
         kind=float(bool(ranked) and has_kind(question, ranked[0].text)),
         nearness=nearness,
+        found=None if found is None else max(found[0].odds if found else UNSURE, UNSURE),
+        picked=None if found is None else max(found[0].logprob if found else UNSURE, UNSURE),
     )
 
 
@@ -96,7 +105,6 @@ def with_model(
     chosen: Sequence[float],
     own: Sequence[float],
     refusal: float | None,
-    picked: float | None = None,
 ) -> Signals:
     """The signals once the model has written its answer.
 
@@ -105,7 +113,6 @@ def with_model(
         chosen: log-probability of each token among those that were allowed.
         own: the same among all tokens; the last may be missing.
         refusal: log-probability that the model would have begun to refuse.
-        picked: of the answer's span, by the span scorer; None if it was not asked.
     """
     first = own[0] if own else UNSURE
     return replace(
@@ -113,7 +120,6 @@ def with_model(
         chosen=_mean(chosen),
         own=_mean(own),
         refusal=max(first, UNSURE) - max(UNSURE if refusal is None else refusal, UNSURE),
-        picked=max(UNSURE if picked is None else picked, UNSURE),
     )
 
 

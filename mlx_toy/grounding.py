@@ -1,11 +1,12 @@
 """Answers tied to their sources: what to ask the model, and where its answer stands.
 
-The steps, in reading order: rank the sentences of the passages (`evidence.py`), fit the passages
-into the context, let the model choose spans of them (`span_grammar.py`), decide whether that is an
-answer (`confidence.py`), say which passages and sentences it comes from, and check it
-(`answers.py`). In free mode the model writes what it likes, and its words are looked up afterwards.
+The steps, in reading order: rank the sentences of the passages (`evidence.py`) and find the likely
+answers in them (`reader.py`), fit the passages into the context, let the model choose spans of them
+(`span_grammar.py`), decide whether that is an answer (`confidence.py`), say which passages and
+sentences it comes from, and check it (`answers.py`). In free mode the model writes what it likes, and its words are looked up afterwards.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,11 +23,12 @@ from mlx_toy.answers import (
     verify,
 )
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
-from mlx_toy.choices import likely_regions, prior_of, region_of
+from mlx_toy.choices import likely_first, likely_regions, region_of
 from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, rank_sentences
+from mlx_toy.reader import FoundSpan, bundled_reader
 from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
 from mlx_toy.span_processor import SpanProcessor
 
@@ -44,7 +46,8 @@ __all__ = [
 ]
 
 CHOICE = 24  # sentences that another model may copy from
-MIN_EVIDENCE = 1.2  # score of a sentence under which the passages do not answer (see `evidence`)
+MIN_EVIDENCE = 1.2  # score of a sentence under which a question points at none (see `evidence`)
+LEAST_ODDS = 0.0  # of the reader's best span under which the passages do not answer, in nats
 OWN_TOKENS, OTHER_TOKENS, FREE_TOKENS = 48, 240, 160  # room for an answer in the context
 INSTRUCTION = (
     "Answer the question with words copied from the passages, each time followed by the number of "
@@ -88,7 +91,7 @@ def plan(
     strict: bool = True,
     sampling: Sampling | None = None,
     embedder: Embedder | None = None,
-    least_evidence: float | None = None,
+    least_odds: float | None = None,
     query: str = "",
 ) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
@@ -100,10 +103,10 @@ def plan(
         strict: whether the answer may only consist of spans of the passages.
         sampling: of a free answer; the likeliest tokens if None, as always for a strict one.
         embedder: the retriever, for how near a sentence is; None does without.
-        least_evidence: score of a sentence under which our own model is not let answer; None for
-            the calibration's rule, or `MIN_EVIDENCE` without one.
-        query: the question with what the conversation adds to it; sentences are ranked by it where
-            the question's own words point at none ("And when did it end?").
+        least_odds: of the reader's best span under which our own model is not let answer, in nats;
+            None for the calibration's rule, or `LEAST_ODDS` without one.
+        query: the question with what the conversation adds to it; the passages are read with it
+            where the question's own words point at no sentence ("And when did it end?").
 
     Raises:
         UserError: the question alone is too long for the model.
@@ -111,18 +114,21 @@ def plan(
     asked, ranked = question, rank_sentences(question, passages)
     if query and not any(sentence.score >= MIN_EVIDENCE for sentence in ranked):
         asked, ranked = query, rank_sentences(query, passages)
+    found = bundled_reader()(asked, passages)
+    ranked = likely_first(ranked, found)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, ranked, strict, most)
     near = _nearness(engine, asked, ranked, embedder)
-    signals = evidence_signals(asked, passages, ranked, near)
+    signals = evidence_signals(asked, passages, ranked, near, found)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:
         return ready
-    if least_evidence is None:
-        least_evidence = MIN_EVIDENCE if engine.calibration is None else 0.0
-    grammar = _grammar(engine, asked, passages, ranked, least_evidence)
+    if least_odds is None:
+        least_odds = LEAST_ODDS if engine.calibration is None else -math.inf
+    likely = [span for span in found if span.odds >= least_odds]
+    grammar = _grammar(engine, passages, ranked, likely)
     refusal_id = engine.tokenizer.encode(NOT_IN_PASSAGES)[0]
     processor = SpanProcessor(grammar, len(prompt), refusal_id)
     return replace(
@@ -180,16 +186,14 @@ def nearness(embedder: Embedder, question: str, sentence: str) -> float:
 
 def _grammar(
     engine: Engine,
-    question: str,
     passages: Sequence[str],
     ranked: Sequence[Sentence],
-    least_evidence: float,
+    found: Sequence[FoundSpan],
 ) -> SpanGrammar:
     if not engine.is_ours:
         regions = [region_of(sentence, passages) for sentence in ranked[:CHOICE]]
         return SpanGrammar(engine.token_bytes, regions, may_refuse=True, form=QUOTES)
-    kept = [sentence for sentence in ranked if sentence.score >= least_evidence]
-    regions = likely_regions(question, kept, passages)
+    regions = likely_regions(found, ranked, passages)
     # Whether to refuse is decided by the evidence: a small model refuses nearly everything,
     # because one fixed sentence is likelier than any one span.
     return SpanGrammar(engine.token_bytes, regions, may_refuse=not regions, form=ONE_SPAN)
@@ -289,9 +293,7 @@ def signals_of(engine: Engine, question_plan: Plan, chunks: Sequence[Chunk]) -> 
         return question_plan.signals
     chosen = [chunk.logprob for chunk in chunks if chunk.token is not None]
     refusal = processor.refusal_logprob
-    written = processor.grammar.read([c.token for c in chunks if c.token is not None]).spans
-    picked = prior_of(processor.grammar.regions, written[0]) if written else None
-    return with_model(question_plan.signals, chosen, processor.logprobs, refusal, picked)
+    return with_model(question_plan.signals, chosen, processor.logprobs, refusal)
 
 
 def _free_answer(text: str, question_plan: Plan) -> Answer:

@@ -8,6 +8,7 @@ compare words: "cities" and "city" must become the same string, not a word.
 import re
 import unicodedata
 import zlib
+from itertools import islice
 
 import numpy as np
 
@@ -71,6 +72,29 @@ class Lexicon:
         rows = self._rows
         found = _TOKEN.findall(text)[:limit] or ["\n"]
         return np.array([rows[t] if t in rows else self._add(t) for t in found], np.int32)
+
+    def located(self, text: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `rows`, and where each token stands in the text: start and end [T, 2].
+
+        The text is cut into tokens as it is, each of which then loses its accents, so that the
+        offsets are the text's own.
+        """
+        found = list(islice(_TOKEN.finditer(text), limit))
+        tokens = [match.group() for match in found] or ["\n"]
+        offsets = np.array([match.span() for match in found] or [(0, 0)], np.int32)
+        return np.array([self._row(token) for token in tokens], np.int32), offsets
+
+    def _row(self, token: str) -> int:
+        row = self._rows.get(token)
+        if row is None:
+            plain = token
+            if not token.isascii():
+                plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", token)) or token
+            row = self._rows.get(plain)
+            if row is None:
+                row = self._add(plain)
+            self._rows[token] = row
+        return row
 
     def look_up(self, rows: np.ndarray) -> np.ndarray:
         """Word, stem, bucket of the stem, shape, kinds, and whether a sentence ends [T, 6].

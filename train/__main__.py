@@ -10,7 +10,7 @@
     python -m train export    --tokenizer RUN/tokenizer --shards RUN/shards --run RUN/chat \\
                               --before RUN/base --out DIR
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
-    python -m train spans     --data DIR --out DIR
+    python -m train reader    --data DIR --out DIR
     python -m train calibrate --model DIR --data DIR
     python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
@@ -187,14 +187,14 @@ def _parser() -> argparse.ArgumentParser:
 
     from train import calibrate as calibration
     from train import evaluate as evaluation
-    from train import spans
+    from train import reader
 
     calibrate = commands.add_parser("calibrate", help="fit when to answer and when to refuse")
     calibrate.set_defaults(run_command=calibration.run)
     calibration.add_arguments(calibrate)
-    scorer = commands.add_parser("spans", help="learn which words of a passage answer a question")
-    scorer.set_defaults(run_command=spans.run)
-    spans.add_arguments(scorer)
+    scorer = commands.add_parser("reader", help="learn which words of a passage answer a question")
+    scorer.set_defaults(run_command=reader.run)
+    reader.add_arguments(scorer)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=evaluation.run)

@@ -10,6 +10,7 @@ that the fit which gave it had not seen.
 """
 
 import argparse
+import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from corpus.readers import read_json_lines
+from mlx_toy.choices import likely_first
 from mlx_toy.confidence import (
     CALIBRATION_FILE,
     FORMAT,
@@ -32,6 +34,7 @@ from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import missing, rank_sentences
 from mlx_toy.grounding import nearness, plan, signals_of, start_answer
+from mlx_toy.reader import bundled_reader
 from train import logistic
 from train.arguments import positive
 from train.records import write_json
@@ -39,10 +42,13 @@ from train.retrieval_data import is_held_out
 from train.squad import f1
 
 SOURCE = "qa/squad_train"
-EVIDENCE = ("score", "margin", "missing", "missing_here", "missing_names", "sentences")
+EVIDENCE = (
+    *("score", "margin", "missing", "missing_here", "missing_names", "sentences"),
+    *("found", "picked"),
+)
 NEAR = ("nearness",)
-MODEL = ("chosen", "own", "refusal", "picked")
-CORRECT = ("chosen", "own", "kind", "margin", "picked")
+MODEL = ("chosen", "own", "refusal")
+CORRECT = ("chosen", "own", "kind", "margin", "found", "picked")
 RIGHT_F1 = 0.5  # from this overlap with a gold answer on, the model's words count as the answer
 LIKELIER = 0.5
 SHOWN = (1, 3)  # passages put before the model, in turn: one as in tests, three as in the app
@@ -104,20 +110,22 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
     """Let the model answer every item; without one, look at the evidence alone."""
     outcomes = []
     for number, item in enumerate(items, start=1):
-        ranked = rank_sentences(item.question, item.passages)
-        near = nearness(embedder, item.question, ranked[0].text)
         if engine is None:
-            signals = evidence_signals(item.question, item.passages, ranked, near)
+            found = bundled_reader()(item.question, item.passages)
+            ranked = likely_first(rank_sentences(item.question, item.passages), found)
+            near = nearness(embedder, item.question, ranked[0].text)
+            signals = evidence_signals(item.question, item.passages, ranked, near, found)
             outcomes.append(Outcome(item, signals))
         else:
-            outcomes.append(_ask(engine, item, near))
+            outcomes.append(_ask(engine, embedder, item))
         if number % 100 == 0:
             print(f"{number}/{len(items)} questions", file=sys.stderr, flush=True)
     return outcomes
 
 
-def _ask(engine: Engine, item: Item, near: float) -> Outcome:
-    asked = plan(engine, item.question, item.passages, least_evidence=0.0)
+def _ask(engine: Engine, embedder: Embedder, item: Item) -> Outcome:
+    asked = plan(engine, item.question, item.passages, least_odds=-math.inf)
+    near = nearness(embedder, item.question, asked.ranked[0].text)
     chunks = list(start_answer(engine, asked))
     signals = signals_of(engine, asked, chunks)
     assert asked.processor is not None

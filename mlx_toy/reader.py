@@ -1,0 +1,190 @@
+"""Read passages with a question in mind: which words answer it, and whether any do.
+
+Why beside a language model: a decoder of a few million parameters sees of each word only what
+stands before it, and copies well but chooses badly. This network reads to both sides and is trained
+for nothing but where an answer begins and ends (`reader_network.py`). The language model may copy
+what it found (`choices.py`).
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.bag import BagConfig, Features
+from mlx_toy.errors import UserError
+from mlx_toy.lexicon import MAX_TOKENS
+from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
+from mlx_toy.reader_network import ReaderConfig, Weights, network
+from mlx_toy.tokenizer import FILE_NAME, Tokenizer
+
+BUNDLED = Path(__file__).parent / "weights" / "reader"
+CONFIG, WEIGHTS, MODEL_TYPE = "config.json", "model.safetensors", "mlx_toy_reader"
+MOST_TOKENS = 2_000  # of a passage that are read
+SPAN_TOKENS = 24  # of the longest answer
+KEPT = 20  # spans that are told apart
+_OPENING, _CLOSING = "$€£¥\"“'‘#+-", "%°\"”'’)"  # marks that an answer may begin and end with
+
+
+@dataclass(frozen=True)
+class FoundSpan:
+    """Words that may answer.
+
+    Attributes:
+        passage: index of their passage.
+        start, end: offsets in it, of the first character and after the last.
+        logprob: natural logarithm of their probability among all spans of all passages.
+        odds: natural logarithm of how much likelier they are than that the passage has no answer.
+    """
+
+    passage: int
+    start: int
+    end: int
+    logprob: float
+    odds: float
+
+
+class Reader:
+    """The network with all it needs; any thread may call it.
+
+    Args:
+        weights: of the network, by name.
+        rarity: surprise of a stem, by bucket, in nats [lexicon.BUCKETS].
+        config: sizes.
+        tokenizer: cuts words into pieces.
+        fingerprint: short hex digest of the files.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        rarity: np.ndarray,
+        config: ReaderConfig,
+        tokenizer: Tokenizer,
+        fingerprint: str = "",
+    ) -> None:
+        self.weights, self.rarity, self.config = weights, rarity, config
+        self.tokenizer, self.fingerprint = tokenizer, fingerprint
+        self._lock = threading.Lock()
+        self.forget_words()
+
+    def forget_words(self) -> None:
+        """Begin with no words; memory is bounded by doing so now and then."""
+        bag = BagConfig(self.config.vocab_size, self.config.buckets)
+        self.vocabulary = Vocabulary(Features(self.tokenizer, bag), self.rarity)
+
+    def __call__(self, question: str, passages: Sequence[str]) -> list[FoundSpan]:
+        """The likeliest spans of whole words within a sentence, the best first, at most `KEPT`.
+
+        Args:
+            question: as the user wrote it.
+            passages: any texts; of each the first `MOST_TOKENS` are read.
+        """
+        if not passages:
+            return []
+        with self._lock:
+            if len(self.vocabulary.lexicon.words) > MAX_TOKENS:
+                self.forget_words()
+            asked = self.vocabulary.read(question, QUESTION_TOKENS)
+            texts = [self.vocabulary.read(passage, MOST_TOKENS) for passage in passages]
+            pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
+            batch = to_batch(pairs, self.vocabulary)
+            start, end, none = (np.array(scores) for scores in network(self.weights, batch))
+        begins = start - none[:, :1]  # [P, T], in nats over none
+        ends = end - none[:, 1:]
+        found = [
+            (odds, number, *where)
+            for number, text in enumerate(texts)
+            for odds, *where in _spans(passages[number], text, begins[number], ends[number])
+        ]
+        found.sort(key=lambda one: (-one[0], one[1:]))
+        scores = np.array([odds for odds, *_ in found])
+        total = float(np.logaddexp.reduce(scores)) if len(scores) else 0.0
+        return [
+            FoundSpan(number, first, last, float(odds) - total, float(odds))
+            for odds, number, first, last in found[:KEPT]
+        ]
+
+
+def _spans(
+    passage: str, text: Text, begins: np.ndarray, ends: np.ndarray
+) -> list[tuple[float, int, int]]:
+    """The likeliest spans of a passage: log-odds, start and end."""
+    length = len(text.rows)
+    if not text.spans:
+        return []
+    edges = [(passage[start], passage[end - 1]) for start, end in text.offsets.tolist()]
+    may_begin = np.array([first.isalnum() or first in _OPENING for first, _ in edges])
+    may_end = np.array([last.isalnum() or last in _CLOSING for _, last in edges])
+    scores = np.full((length, SPAN_TOKENS), -np.inf)
+    for more in range(min(SPAN_TOKENS, length)):
+        first = np.arange(length - more)
+        first = first[may_begin[first] & may_end[first + more]]
+        first = first[text.sentences[first] == text.sentences[first + more]]
+        scores[first, more] = begins[first] + ends[first + more]
+    flat = scores.ravel()
+    best = np.argsort(-flat, kind="stable")[: 10 * KEPT]
+    return [
+        (
+            float(flat[index]),
+            int(text.offsets[index // SPAN_TOKENS, 0]),
+            int(text.offsets[index // SPAN_TOKENS + index % SPAN_TOKENS, 1]),
+        )
+        for index in best.tolist()
+        if flat[index] > -np.inf
+    ]
+
+
+def save_reader(reader: Reader, path: Path) -> None:
+    """Write a reader: the table as int8 with a scale for each row, the rest as float16."""
+    table = np.array(reader.weights["table"])
+    scale = np.maximum(np.abs(table).max(axis=1), 1e-8) / 127  # [rows]
+    arrays = {name: value.astype(mx.float16) for name, value in reader.weights.items()}
+    arrays["table"] = mx.array(np.round(table / scale[:, None]).astype(np.int8))
+    arrays["table_scale"] = mx.array(scale.astype(np.float32))
+    arrays["rarity"] = mx.array(reader.rarity.astype(np.float16))
+    mx.save_safetensors(str(path / WEIGHTS), arrays)
+    (path / FILE_NAME).write_bytes(reader.tokenizer.model_proto)
+    config = {"model_type": MODEL_TYPE, **asdict(reader.config)}
+    (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load_reader(path: str | Path) -> Reader:
+    """Load a reader from its directory.
+
+    Raises:
+        UserError: there is none, or it is broken.
+    """
+    path = Path(path).expanduser()
+    try:
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        if config.pop("model_type") != MODEL_TYPE:
+            raise ValueError("it is of another type")
+        loaded = mx.load(str(path / WEIGHTS))
+        assert isinstance(loaded, dict)
+        weights = {name: value.astype(mx.float32) for name, value in loaded.items()}
+        weights["table"] = weights["table"] * weights.pop("table_scale")[:, None]
+        rarity = np.array(weights.pop("rarity"))
+        mx.eval(weights)
+        content = [(path / name).read_bytes() for name in (WEIGHTS, CONFIG)]
+        fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[:16]
+        reader = Reader(weights, rarity, ReaderConfig(**config), Tokenizer.load(path), fingerprint)
+        reader("check", ["check"])
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"the reader at {path} cannot be read ({error}): copy it or train it again"
+        ) from error
+    return reader
+
+
+@cache
+def bundled_reader() -> Reader:
+    """The reader that comes with the project, loaded once."""
+    return load_reader(BUNDLED)

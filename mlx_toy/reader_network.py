@@ -1,0 +1,154 @@
+"""The reader's network: where in a passage the answer to a question begins and ends.
+
+Question and passage pass through the same residual convolutions; every word of the passage then
+looks at the question's words (attention from passage to question: Seo et al. 2017,
+arXiv:1611.01603), and convolutions with growing gaps between their taps carry what was found across
+the passage (Yu et al. 2018, arXiv:1804.09541, with matrix products instead of depthwise kernels,
+which are the faster on a CPU). Two vectors score each word as the first and the last of the answer,
+and a place of its own says that the passage holds none (Clark and Gardner 2018, arXiv:1710.10723).
+What is padded is 0 in every layer.
+"""
+
+from dataclasses import dataclass
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, PairBatch
+
+Weights = dict[str, mx.array]
+
+NEVER = -1e9  # score of a padded place
+_SHARED = (1, 1)  # gaps between the taps of the layers that both texts pass
+_MIXED = (1, 2, 4, 8, 1)  # and of the layers that only the passage passes, question in mind
+_TAPS = 3
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """Sizes of the network.
+
+    Attributes:
+        vocab_size: word pieces of the tokenizer, each a row of the table.
+        buckets: rows that words are hashed to.
+        dimensions: of a word's vector.
+        width: of a layer.
+    """
+
+    vocab_size: int = 4096
+    buckets: int = 30720
+    dimensions: int = 64
+    width: int = 128
+
+
+def first_weights(config: ReaderConfig, table: np.ndarray, seed: int) -> Weights:
+    """Weights to begin training with.
+
+    Args:
+        config: sizes.
+        table: vectors of words and pieces [vocab_size + buckets, dimensions].
+        seed: of the rest.
+    """
+    random, d = np.random.default_rng(seed), config.width
+    weights = {"table": mx.array(table.astype(np.float32))}
+
+    def add(name: str, rows: int, columns: int, gain: float = 1.0) -> None:
+        values = random.normal(0, gain * rows**-0.5, (rows, columns))
+        weights[name] = mx.array(values.astype(np.float32))
+
+    add("question_in", config.dimensions + QUESTION_FEATURES, d)
+    add("passage_in", config.dimensions + PASSAGE_FEATURES, d)
+    for layer in range(len(_SHARED) + len(_MIXED) + 1):
+        weights[f"norm_{layer}"] = mx.ones((d,))
+        add(f"taps_{layer}", _TAPS * d, d, 2**0.5)
+        add(f"out_{layer}", d, d, 0.5)
+    add("keys", d, d)
+    add("queries", d, d)
+    add("asked", d, 1)
+    add("mix", 4 * d + PASSAGE_FEATURES + 2, d, 2**0.5)
+    for name in ("start", "end"):
+        weights[f"norm_{name}"] = mx.ones((d,))
+        add(name, d, 1, 0.1)
+        add(f"{name}_asked", d, d, 0.1)
+    add("none", 2 * d, d, 2**0.5)
+    add("none_out", d, 2, 0.1)
+    return weights
+
+
+def network(
+    weights: Weights, batch: PairBatch, dropped: float = 0.0
+) -> tuple[mx.array, mx.array, mx.array]:
+    """Scores of each place as the first word of the answer [B, T] and as the last, and of none.
+
+    Args:
+        weights: by name.
+        batch: pairs of a question and a passage.
+        dropped: share of the words' and the mixed values that a training step does not see
+            (Srivastava et al. 2014).
+
+    Returns:
+        start and end [B, T], `NEVER` where padded, and none [B, 2], each for the other two.
+    """
+    width = weights["keys"].shape[0]
+    rows = weights["table"][mx.array(batch.ids)] * mx.array(batch.used)[:, :, None]
+    words = _drop(rows.sum(1), dropped)  # [U, E]
+    q_mask, p_mask = mx.array(batch.question_mask), mx.array(batch.passage_mask)
+    p_features = mx.array(batch.passage_features)
+    question = _enter(
+        words[mx.array(batch.question)], mx.array(batch.question_features), weights["question_in"]
+    )
+    passage = _enter(words[mx.array(batch.passage)], p_features, weights["passage_in"])
+    question, passage = question * q_mask[:, :, None], passage * p_mask[:, :, None]
+    for layer, gap in enumerate(_SHARED):
+        question = _layer(weights, layer, question, gap, q_mask)
+        passage = _layer(weights, layer, passage, gap, p_mask)
+
+    alike = (passage @ weights["keys"]) @ (question @ weights["queries"]).swapaxes(1, 2)
+    alike = alike * width**-0.5 + ((q_mask - 1) * -NEVER)[:, None]  # [B, T, J]
+    seen = mx.softmax(alike, axis=-1) @ question
+    asked = mx.softmax((question @ weights["asked"])[:, :, 0] + (q_mask - 1) * -NEVER, axis=-1)
+    asked = asked[:, None] @ question  # [B, 1, D]
+    nearest = mx.stack([alike.max(-1), mx.logsumexp(alike, axis=-1)], -1) * p_mask[:, :, None]
+    parts = [passage, seen, passage * seen, passage * asked, p_features, nearest]
+    mixed = _drop(mx.concatenate(parts, -1), dropped) @ weights["mix"] * p_mask[:, :, None]
+    for layer, gap in enumerate(_MIXED, start=len(_SHARED)):
+        mixed = _layer(weights, layer, mixed, gap, p_mask)
+    last = _layer(weights, len(_SHARED) + len(_MIXED), mixed, 1, p_mask)
+
+    padded = (p_mask - 1) * -NEVER
+    start = _point(weights, "start", mixed, asked) + padded
+    end = _point(weights, "end", last, asked) + padded
+    highest = (last + padded[:, :, None]).max(1)  # [B, D]
+    none = mx.maximum(mx.concatenate([highest, asked[:, 0]], -1) @ weights["none"], 0)
+    return start, end, none @ weights["none_out"]
+
+
+def _enter(vectors: mx.array, features: mx.array, weight: mx.array) -> mx.array:
+    return mx.concatenate([vectors, features], -1) @ weight
+
+
+def _layer(weights: Weights, layer: int, x: mx.array, gap: int, mask: mx.array) -> mx.array:
+    """x + W2 relu(conv(norm(x))), a convolution of `_TAPS` words with `gap` between them.
+
+    What is padded stays 0: else it would carry back what it heard from its neighbours.
+    """
+    normed = mx.fast.rms_norm(x, weights[f"norm_{layer}"], 1e-6)
+    around = mx.pad(normed, [(0, 0), (gap, gap), (0, 0)])
+    length = x.shape[1]
+    taps = [around[:, tap * gap : tap * gap + length] for tap in range(_TAPS)]
+    hidden = mx.maximum(mx.concatenate(taps, -1) @ weights[f"taps_{layer}"], 0)
+    return x + hidden @ weights[f"out_{layer}"] * mask[:, :, None]
+
+
+def _point(weights: Weights, name: str, x: mx.array, asked: mx.array) -> mx.array:
+    """Scores of the places [B, T], of their vectors and the question's."""
+    normed = mx.fast.rms_norm(x, weights[f"norm_{name}"], 1e-6)
+    towards = weights[name][:, 0] + asked @ weights[f"{name}_asked"]  # [B, 1, D]
+    return (normed @ towards.swapaxes(1, 2))[:, :, 0]
+
+
+def _drop(x: mx.array, share: float) -> mx.array:
+    if not share:
+        return x
+    return x * mx.random.bernoulli(1 - share, x.shape) / (1 - share)

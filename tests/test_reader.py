@@ -1,0 +1,234 @@
+"""Which words of passages answer: the bundled reader, any text, and training on made-up data."""
+
+import argparse
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from retrieval_fixtures import write_data
+
+from mlx_toy.choices import CHOICES, likely_first, likely_regions
+from mlx_toy.errors import UserError
+from mlx_toy.evidence import rank_sentences
+from mlx_toy.lexicon import Lexicon
+from mlx_toy.reader import CONFIG, KEPT, WEIGHTS, bundled_reader, load_reader
+from mlx_toy.reader_input import to_batch
+from mlx_toy.reader_network import ReaderConfig, network
+from mlx_toy.sentences import split_sentences
+from train import reader as command
+from train.reader import train
+from train.reader_data import SOURCES, Examples, Question, batches, places_of, read_questions
+from train.reader_fit import Recipe, targets
+from train.retrieval_data import is_held_out, sources
+from train.spoilt import Article, spoil
+
+STORY = (
+    "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
+)
+OTHER = "The ferry to the island leaves at noon, and the crossing takes two hours."
+
+
+def best(question, passages=(STORY,), reader=None):
+    span = (reader or bundled_reader())(question, passages)[0]
+    return passages[span.passage][span.start : span.end]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("When was the lamp lit?", "1874"),
+        ("Who lit the lamp?", "Ada Moor"),
+        ("How high is the tower?", "31 m"),
+        ("How long does the crossing take?", "two hours"),
+    ],
+)
+def test_the_bundled_reader_finds_what_was_asked_for(question, expected):
+    said = best(question, [OTHER, STORY])
+    assert expected in said or said in expected
+
+
+def test_an_answer_is_likelier_where_there_is_one():
+    (answered, *_), (missed, *_) = (
+        bundled_reader()("Who lit the lamp?", [text]) for text in (STORY, OTHER)
+    )
+    assert answered.odds > missed.odds
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    question=st.text(max_size=40),
+    texts=st.lists(st.text(max_size=80) | st.just("Årsta é\n\nb. " * 9), max_size=3),
+)
+def test_spans_of_any_text_lie_in_one_sentence_and_have_probabilities(question, texts):
+    found = bundled_reader()(question, texts)
+    assert len(found) <= KEPT
+    assert found == sorted(found, key=lambda span: -span.odds)
+    for span in found:
+        said = texts[span.passage][span.start : span.end]
+        assert said and said.strip() == said
+        sentences = split_sentences(texts[span.passage])
+        assert any(start <= span.start and span.end <= end for start, end in sentences)
+    assert sum(np.exp(span.logprob) for span in found) <= 1 + 1e-4
+
+
+def test_a_passage_is_read_alike_beside_a_longer_one():
+    alone = bundled_reader()("Who lit the lamp?", [STORY])[0]
+    together = bundled_reader()("Who lit the lamp?", [STORY, OTHER * 5])
+    same = next(s for s in together if (s.passage, s.start, s.end) == (0, alone.start, alone.end))
+    assert same.odds == pytest.approx(alone.odds, abs=1e-3)
+
+
+def test_the_model_may_copy_the_likeliest_spans_alone():
+    passages = ["Nothing here.", STORY.replace(" ", "\n")]
+    found = bundled_reader()("Who lit the lamp?", passages)
+    ranked = likely_first(rank_sentences("tower", passages), found)
+    assert ranked[0].start <= found[0].start < ranked[0].end
+    assert sorted(s.text for s in ranked) == sorted(
+        s.text for s in rank_sentences("x", passages)
+    )  # none is lost
+    regions = likely_regions(found, ranked, passages)
+    choices = [(region, choice) for region in regions for choice in region.choices]
+    assert 1 <= len(choices) <= CHOICES
+    for region, choice in choices:
+        start, end = region.offsets[choice.start], region.offsets[choice.end - 1] + 1
+        said = passages[region.number - 1][start:end]
+        assert said.split() == region.text[choice.start : choice.end].split()
+    assert likely_regions([], ranked, passages) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=60) | st.text("aé\n .ﬁ漢", max_size=30))
+def test_tokens_stand_where_they_are_said_to(text):
+    lexicon = Lexicon()
+    rows, offsets = lexicon.located(text, 50)
+    assert len(rows) == len(offsets) >= 1
+    for (start, end), (following, _) in zip(offsets, offsets[1:], strict=False):
+        assert 0 <= start < end <= following
+    if text.isascii():
+        assert rows.tolist() == Lexicon().rows(text, 50).tolist()
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def world(count=150):
+    """Each town has a mayor, a founder and a year, in sentences of one form."""
+    return [
+        {
+            "title": f"Town {i}",
+            "context": f"The town of Alm{i} was founded in {1500 + i} by Ida Berg{i}. "
+            f"Its mayor today is Bo Strand{i}.",
+            "question": question,
+            "answers": [answer],
+            "query": "q",
+            "passage": "p",
+            "id": f"made/{i}",
+        }
+        for i in range(count)
+        for question, answer in (
+            (f"Who is the mayor of Alm{i}?", f"Bo Strand{i}"),
+            (f"Who founded Alm{i}?", f"Ida Berg{i}"),
+            (f"When was Alm{i} founded?", str(1500 + i)),
+        )
+    ]
+
+
+def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
+    data = write_data(tmp_path / "data", world(), [s.file for s in sources(SOURCES)])
+    trained, held_out = read_questions(data)
+    recipe = Recipe(epochs=8, batch=16, rate=5e-3, warmup=20)
+    out, sizes = tmp_path / "out", ReaderConfig(dimensions=16, width=32)
+    figures = train(trained[:300], held_out, recipe, out, sizes)
+    assert figures["exact_match"] > 80
+    assert json.loads((out / "report.json").read_text())["held_out"] == figures
+    assert "CC-BY-SA" in (out / "README.md").read_text().upper().replace(" ", "-")
+    text = world(1)[0]["context"].replace("0", "999")
+    assert best("Who is the mayor of Alm999?", [text], load_reader(out)) == "Bo Strand999"
+
+
+def test_the_command_trains_and_says_the_figures(tmp_path, capsys):
+    data = write_data(tmp_path / "data", world(40), [s.file for s in sources(SOURCES)])
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    flags = ["--out", str(tmp_path / "out"), "--questions", "20", "--epochs", "1"]
+    command.run(parser.parse_args(["--data", str(data), *flags]))
+    assert json.loads(capsys.readouterr().out)["questions"] > 0
+    assert load_reader(tmp_path / "out")("Who?", [STORY])
+
+
+def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_path):
+    one = {"query": "q", "passage": "p", "id": "x", "title": "A"}
+    records = [
+        {**one, "context": STORY, "question": "Who lit the lamp?", "answers": ["Ada Moor"]},
+        {**one, "context": "The lamp is new. Ada Moor.", "question": "Is it?", "answers": ["new"]},
+        {**one, "context": "A lamp.", "question": "What lamp?", "answers": ["A lamp"]},
+    ]
+    data = write_data(tmp_path / "data", records, [s.file for s in sources(SOURCES)])
+    trained, held_out = read_questions(data)
+    questions = held_out if is_held_out("A") else trained
+    assert (not trained) == is_held_out("A")
+    for question in questions:
+        assert question.near_miss != question.passage
+        assert not any(answer.lower() in question.near_miss.lower() for answer in question.answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["Ada Moor"], ["Ada Moor"]),
+        (["ada moor"], ["Ada Moor"]),
+        (["31 m", "31"], ["31", "31 m"]),
+        (["the"], ["the", "the", "The"]),
+        (["oor"], []),  # within a word
+        (["", "Berlin"], []),
+    ],
+)
+def test_answers_are_found_wherever_they_stand(answers, expected):
+    text = bundled_reader().vocabulary.read(STORY, 100)
+    places = places_of(answers, STORY, text)
+    said = [STORY[text.offsets[first, 0] : text.offsets[last, 1]] for first, last in places]
+    assert sorted(said) == sorted(expected)
+
+
+def test_what_is_padded_has_no_say():
+    reader = bundled_reader()
+    asked = "Who lit the lamp?"
+    example = Examples([Question("A", asked, STORY, ("Ada Moor",))], reader.vocabulary)
+    short = example.answered(example.questions[0])
+    long = Examples([Question("A", asked, STORY * 3, ("Ada Moor",))], reader.vocabulary)
+    other = long.answered(long.questions[0])
+    (both, places), *_ = batches(iter([short, other]), 2, reader.vocabulary, random.Random(0))
+    alone = to_batch([short.pair], reader.vocabulary)
+    row = int(both.passage_mask[0].sum() > both.passage_mask[1].sum())
+    for scores, single in zip(network(reader.weights, both), network(reader.weights, alone)):
+        count = single.shape[1]
+        assert np.allclose(np.array(scores)[row, :count], np.array(single)[0], atol=1e-3)
+    wanted = targets(both, places)
+    assert wanted[:, row].sum() == 2 and not wanted[:, :, -1].any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_spoilt_question_asks_for_what_the_passage_lacks(seed):
+    questions = [
+        Question("A", "Who lit the lamp in 1874?", STORY, ("Ada Moor",)),
+        Question("A", "When did Carl Ness sail the ferry in 1901?", OTHER, ("noon",)),
+        Question("A", "Which storm did Ivo Brand survive?", "Ivo Brand was 60 in 1920.", ("x",)),
+    ]
+    question = questions[0]
+    spoilt = spoil(question.text, question.passage, Article.of(questions), random.Random(seed))
+    assert spoilt is not None and spoilt != question.text
+    changed = set(spoilt.split()) - set(question.text.split())
+    assert changed and not any(word.strip("?") in STORY.split() for word in changed)
+
+
+@pytest.mark.parametrize("broken", ["nothing", "weights", "config"])
+def test_a_broken_reader_gives_one_sentence(tmp_path, broken):
+    if broken != "nothing":
+        (tmp_path / WEIGHTS).write_bytes(b"no weights")
+        kind = "mlx_toy_reader" if broken == "weights" else "another"
+        (tmp_path / CONFIG).write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(UserError, match="copy it or train it again"):
+        load_reader(tmp_path)

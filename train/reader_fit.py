@@ -1,0 +1,124 @@
+"""How the reader's weights are learned; `train/reader_data.py` says from what.
+
+The loss of a pair is the negative log-likelihood of where the answer begins plus that of where it
+ends, each summed over all places where it stands (Clark and Gardner 2018, arXiv:1710.10723), or of
+the place that says there is none. Adam with a rate that rises and then falls to 0.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.reader_input import PairBatch
+from mlx_toy.reader_network import NEVER, Weights, network
+from train.progress import say
+from train.reader_data import Examples, batches
+
+import mlx.optimizers as optim  # isort: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        questions: to train on, at most; 0 for all.
+        epochs: over them.
+        batch: pairs in a batch.
+        rate: peak, for Adam.
+        warmup: steps until it is reached.
+        norm: length to which a gradient is cut.
+        dropped: share of the words' and mixed values that a step does not see.
+        near_misses, spoilt: questions that are unanswerable ones too (`Examples.drawn`), a share.
+        seed: of weights and order.
+    """
+
+    questions: int = 0
+    epochs: int = 3
+    batch: int = 32
+    rate: float = 1.5e-3
+    warmup: int = 300
+    norm: float = 2.0
+    dropped: float = 0.15
+    near_misses: float = 0.3
+    spoilt: float = 0.3
+    seed: int = 0
+
+
+def train(
+    weights: Weights,
+    examples: Examples,
+    recipe: Recipe,
+    at_epoch: Callable[[int, Weights], None],
+) -> Weights:
+    """Train the network; the same arguments give the same weights.
+
+    Args:
+        weights: to begin with.
+        examples: maker of the pairs.
+        recipe: how.
+        at_epoch: called with the number of each epoch that is done, from 1, and the weights.
+    """
+    mx.random.seed(recipe.seed)
+    draw = random.Random(recipe.seed)
+    pairs = len(examples.questions) * (1 + 0.7 * recipe.near_misses + 0.9 * recipe.spoilt)
+    steps = max(1, int(recipe.epochs * pairs / recipe.batch))  # about: some have no near miss
+    optimizer = optim.Adam(recipe.rate, [0.9, 0.98], bias_correction=True)
+    gradient_of = mx.value_and_grad(loss_of)
+    step, total, since, begun = 0, 0.0, 0, time.monotonic()
+    for epoch in range(1, recipe.epochs + 1):
+        drawn = examples.drawn(recipe.near_misses, recipe.spoilt, draw)
+        for batch, places in batches(drawn, recipe.batch, examples.vocabulary, draw):
+            step += 1
+            fall = max(0.0, 1 - step / steps)
+            optimizer.learning_rate = recipe.rate * min(1.0, step / recipe.warmup, fall)
+            loss, gradient = gradient_of(weights, batch, targets(batch, places), recipe.dropped)
+            gradient, _ = optim.clip_grad_norm(gradient, recipe.norm)
+            weights = optimizer.apply_gradients(gradient, weights)
+            mx.eval(weights, optimizer.state, loss)
+            total, since = total + loss.item(), since + 1
+            if since == 100:
+                speed = step / (time.monotonic() - begun)
+                say(
+                    f"step {step}/{steps}  loss {total / since:.3f} nats  "
+                    f"{speed * recipe.batch:.0f} pairs/s  {max(0, steps - step) / speed:,.0f} s left"
+                )
+                total, since = 0.0, 0
+        at_epoch(epoch, weights)
+    return weights
+
+
+def targets(batch: PairBatch, places: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether an answer begins, and ends, at each place: bool [2, B, T + 1]; the last is none."""
+    count, length = batch.passage.shape
+    wanted = np.zeros((2, count, length + 1), bool)
+    for row, found in enumerate(places):
+        if len(found):
+            wanted[0, row, found[:, 0]] = True
+            wanted[1, row, found[:, 1]] = True
+        else:
+            wanted[:, row, length] = True
+    return wanted
+
+
+def loss_of(weights: Weights, batch: PairBatch, wanted: np.ndarray, dropped: float) -> mx.array:
+    """The mean loss of the pairs, in nats.
+
+    Args:
+        weights: by name.
+        batch: of pairs.
+        wanted: from `targets`.
+        dropped: as in `network`.
+    """
+    start, end, none = network(weights, batch, dropped)
+    losses = mx.zeros(len(batch.passage))
+    for edge, scores in enumerate((start, end)):
+        scores = mx.concatenate([scores, none[:, edge, None]], 1)
+        right = mx.where(mx.array(wanted[edge]), scores, NEVER)
+        losses = losses + mx.logsumexp(scores, 1) - mx.logsumexp(right, 1)
+    return losses.mean()
