@@ -214,8 +214,8 @@ def _more(
     for _ in range(rng.randint(0, recipe.more)):
         refuse = rng.random() < recipe.unanswerable
         pool = foreign if refuse else answerable
-        if not pool:
-            continue
+        if not answerable or not pool:  # else refusals would be most of what is left
+            break
         asked = pool.pop(rng.randrange(len(pool)))
         reply = _reply(None if refuse else asked.gold, chosen)
         words += len(asked.question.split()) + len(reply.split())

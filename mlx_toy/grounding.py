@@ -1,9 +1,10 @@
 """Answers tied to their sources: what to ask the model, and where its answer stands.
 
 The steps, in reading order: rank the sentences of the passages (`evidence.py`) and find the likely
-answers in them (`reader.py`), fit the passages into the context, let the model choose spans of them
+answers in them (`reader.py`), fit the passages into the context, let the model copy what was found
 (`span_grammar.py`), decide whether that is an answer (`confidence.py`), say which passages and
-sentences it comes from, and check it (`answers.py`). In free mode the model writes what it likes, and its words are looked up afterwards.
+sentences it comes from, and check it (`answers.py`). In free mode the model writes what it likes,
+and its words are looked up afterwards.
 """
 
 import math

@@ -89,6 +89,35 @@ class Reader:
         """
         if not passages:
             return []
+        texts, begins, ends = self._read(question, passages)
+        found = [
+            (odds, number, first, last)
+            for number, text in enumerate(texts)
+            for odds, first, last in _spans(passages[number], text, begins[number], ends[number])
+        ]
+        found.sort(key=lambda one: (-one[0], *one[1:]))
+        scores = np.array([odds for odds, *_ in found])
+        total = float(np.logaddexp.reduce(scores)) if len(scores) else 0.0
+        return [
+            FoundSpan(number, first, last, odds - total, odds)
+            for odds, number, first, last in found[:KEPT]
+        ]
+
+    def odds(self, question: str, passages: Sequence[str]) -> np.ndarray:
+        """How much likelier an answer is in each passage than none, in nats [P].
+
+        By its likeliest first and last word, each for itself: to order passages, that is enough.
+        """
+        if not passages:
+            return np.zeros(0, np.float32)
+        _, begins, ends = self._read(question, passages)
+        best: np.ndarray = begins.max(1) + ends.max(1)
+        return best
+
+    def _read(
+        self, question: str, passages: Sequence[str]
+    ) -> tuple[list[Text], np.ndarray, np.ndarray]:
+        """The texts' tokens, and how much likelier than none each begins and ends the answer."""
         with self._lock:
             if len(self.vocabulary.lexicon.words) > MAX_TOKENS:
                 self.forget_words()
@@ -97,20 +126,7 @@ class Reader:
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             batch = to_batch(pairs, self.vocabulary)
             start, end, none = (np.array(scores) for scores in network(self.weights, batch))
-        begins = start - none[:, :1]  # [P, T], in nats over none
-        ends = end - none[:, 1:]
-        found = [
-            (odds, number, *where)
-            for number, text in enumerate(texts)
-            for odds, *where in _spans(passages[number], text, begins[number], ends[number])
-        ]
-        found.sort(key=lambda one: (-one[0], one[1:]))
-        scores = np.array([odds for odds, *_ in found])
-        total = float(np.logaddexp.reduce(scores)) if len(scores) else 0.0
-        return [
-            FoundSpan(number, first, last, float(odds) - total, float(odds))
-            for odds, number, first, last in found[:KEPT]
-        ]
+        return texts, start - none[:, :1], end - none[:, 1:]  # [P, T]
 
 
 def _spans(

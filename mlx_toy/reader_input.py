@@ -105,8 +105,9 @@ class Vocabulary:
         q, p = self.lexicon.look_up(asked.rows), self.lexicon.look_up(passage.rows)
         telling = self._rarity[q[:, BUCKET]] * (q[:, SHAPE] != MARK)
         weight = telling / (telling.sum() + 1e-6)  # [J]
-        same_stem = (p[:, STEM, None] == q[:, STEM]) & (p[:, SHAPE] != MARK)[:, None]  # [T, J]
-        same_word = (p[:, WORD, None] == q[:, WORD]) & same_stem
+        is_word = np.not_equal(p[:, SHAPE, None], MARK)
+        same_stem = np.equal(p[:, STEM, None], q[:, STEM]) & is_word  # [T, J]
+        same_word = np.equal(p[:, WORD, None], q[:, WORD]) & same_stem
         word, stem = same_word.any(1), same_stem.any(1)
         share = (same_stem * weight).max(1)  # of the question, that the token is
         pair = np.zeros(len(word), bool)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from retrieval_fixtures import write_data
 
 from mlx_toy.choices import CHOICES, likely_first, likely_regions
+from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.lexicon import Lexicon
@@ -105,7 +107,7 @@ def test_tokens_stand_where_they_are_said_to(text):
     lexicon = Lexicon()
     rows, offsets = lexicon.located(text, 50)
     assert len(rows) == len(offsets) >= 1
-    for (start, end), (following, _) in zip(offsets, offsets[1:], strict=False):
+    for (start, end), (following, _) in pairwise(offsets):
         assert 0 <= start < end <= following
     if text.isascii():
         assert rows.tolist() == Lexicon().rows(text, 50).tolist()
@@ -141,7 +143,7 @@ def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
     trained, held_out = read_questions(data)
     recipe = Recipe(epochs=8, batch=16, rate=5e-3, warmup=20)
     out, sizes = tmp_path / "out", ReaderConfig(dimensions=16, width=32)
-    figures = train(trained[:300], held_out, recipe, out, sizes)
+    figures = train(load_embedder(None), trained[:300], held_out, recipe, out, sizes)
     assert figures["exact_match"] > 80
     assert json.loads((out / "report.json").read_text())["held_out"] == figures
     assert "CC-BY-SA" in (out / "README.md").read_text().upper().replace(" ", "-")
@@ -203,7 +205,8 @@ def test_what_is_padded_has_no_say():
     (both, places), *_ = batches(iter([short, other]), 2, reader.vocabulary, random.Random(0))
     alone = to_batch([short.pair], reader.vocabulary)
     row = int(both.passage_mask[0].sum() > both.passage_mask[1].sum())
-    for scores, single in zip(network(reader.weights, both), network(reader.weights, alone)):
+    pairs = zip(network(reader.weights, both), network(reader.weights, alone), strict=True)
+    for scores, single in pairs:
         count = single.shape[1]
         assert np.allclose(np.array(scores)[row, :count], np.array(single)[0], atol=1e-3)
     wanted = targets(both, places)

@@ -192,9 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", help="fit when to answer and when to refuse")
     calibrate.set_defaults(run_command=calibration.run)
     calibration.add_arguments(calibrate)
-    scorer = commands.add_parser("reader", help="learn which words of a passage answer a question")
-    scorer.set_defaults(run_command=reader.run)
-    reader.add_arguments(scorer)
+    reading = commands.add_parser("reader", help="learn which words of a passage answer a question")
+    reading.set_defaults(run_command=reader.run)
+    reader.add_arguments(reading)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=evaluation.run)

@@ -155,8 +155,8 @@ def _figures(report: dict[str, Any], chat: bool) -> str:
     ]
     if chat:
         parts.append(
-            "Answers from passages are those of the app: its span scorer "
-            "(`mlx_toy/span_scorer.py`) says which words to copy, this model copies them, and both "
+            "Answers from passages are those of the app: its reader "
+            "(`mlx_toy/reader.py`) says which words to copy, this model copies them, and both "
             "decide whether to refuse. The replies that were read stand in `replies.md`."
         )
     if report.get("baselines") or report.get("peers"):

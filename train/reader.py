@@ -2,7 +2,7 @@
 
     python -m train reader --data DIR --out DIR      # train, and measure on held-out articles
 
-Vectors of words begin as those of the bundled retriever, on fewer axes. Articles that the retriever
+Vectors of words begin as those of our retriever, on fewer axes. Articles that the retriever
 holds out are held out here too, and the figures are theirs.
 """
 
@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from mlx_toy.backend import mx
 
 import numpy as np
 
@@ -35,6 +33,7 @@ from train.records import write_json, write_text
 from train.retrieval_data import sources
 from train.squad import exact_match, f1
 
+SIZES = ReaderConfig()
 MEASURED = 2_000  # questions of held-out articles
 SPREAD = 0.125  # deviation of the values of the table to begin with
 
@@ -43,6 +42,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's own flags."""
     command.add_argument("--data", help="directory with the training data (or MLX_TOY_DATA)")
     command.add_argument("--out", type=Path, required=True, help="directory to write")
+    command.add_argument("--embedder", help="ours, for the vectors of words (default: bundled)")
     command.add_argument(
         "--questions", type=positive, default=None, help="train on so many (default: all)"
     )
@@ -54,6 +54,9 @@ def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
     data = data_directory(options.data)
     recipe = Recipe(options.questions or 0, options.epochs, seed=options.seed)
+    embedder = load_embedder(options.embedder)
+    if not isinstance(embedder, BagEmbedder):
+        raise UserError("the reader's vectors of words are our own embedder's: pass one of ours")
     trained, held_out = read_questions(data)
     if not trained:
         raise UserError(f"{data} has no questions to learn from: give the whole pack")
@@ -61,28 +64,28 @@ def run(options: argparse.Namespace) -> None:
     order.shuffle(held_out)
     if recipe.questions:
         trained = order.sample(trained, min(recipe.questions, len(trained)))
-    figures = train(trained, held_out[:MEASURED], recipe, options.out)
+    figures = train(embedder, trained, held_out[:MEASURED], recipe, options.out)
     print(json.dumps(figures, indent=1))
 
 
 def train(
+    embedder: BagEmbedder,
     trained: Sequence[Question],
     held_out: Sequence[Question],
     recipe: Recipe,
     out: Path,
-    sizes: ReaderConfig = ReaderConfig(),
+    sizes: ReaderConfig = SIZES,
 ) -> dict[str, float]:
     """Train on some questions, write the reader to `out`, and measure it on others.
 
     Args:
+        embedder: gives the vectors of words.
         trained, held_out: at least one each.
         recipe: how.
         out: directory.
-        sizes: of the network; the rows of its table are the bundled retriever's.
+        sizes: of the network; the rows of its table are the embedder's.
     """
     out.mkdir(parents=True, exist_ok=True)
-    embedder = load_embedder("")
-    assert isinstance(embedder, BagEmbedder)
     bag = embedder.model.config
     config = replace(sizes, vocab_size=bag.vocab_size, buckets=bag.buckets)
     weights = first_weights(config, word_table(embedder.model, config.dimensions), recipe.seed)

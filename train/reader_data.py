@@ -2,8 +2,8 @@
 
 Three kinds, drawn anew in every epoch:
 
-- the annotated passage, with every place in it where an answer stands (the annotators' offsets are
-  not kept in the data, so the sum over all places counts: Clark and Gardner 2018, arXiv:1710.10723);
+- the annotated passage, with every place in it where an answer stands (the data does not keep the
+  annotators' offsets; the sum over all places counts: Clark and Gardner 2018, arXiv:1710.10723);
 - a near miss: the passage of the same article that BM25 puts first for the question among those
   that lack the answer, as retrieval would bring it;
 - the annotated passage and a question that was spoilt so that it no longer answers it
@@ -153,9 +153,7 @@ class Examples:
         pair = self.vocabulary.pair(question, asked, self.text_of(passage))
         return Example(pair, np.zeros((0, 2), np.int32) if places is None else places)
 
-    def drawn(
-        self, near_misses: float, spoilt: float, draw: random.Random
-    ) -> Iterator[Example]:
+    def drawn(self, near_misses: float, spoilt: float, draw: random.Random) -> Iterator[Example]:
         """One epoch in random order: every question, and unanswerable ones beside a share of them.
 
         Args:

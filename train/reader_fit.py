@@ -84,9 +84,10 @@ def train(
             total, since = total + loss.item(), since + 1
             if since == 100:
                 speed = step / (time.monotonic() - begun)
+                left = max(0, steps - step) / speed
                 say(
                     f"step {step}/{steps}  loss {total / since:.3f} nats  "
-                    f"{speed * recipe.batch:.0f} pairs/s  {max(0, steps - step) / speed:,.0f} s left"
+                    f"{speed * recipe.batch:.0f} pairs/s  {left:,.0f} s left"
                 )
                 total, since = 0.0, 0
         at_epoch(epoch, weights)

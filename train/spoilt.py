@@ -111,7 +111,7 @@ _AUXILIARY = re.compile(r"\b(did|does|do|is|was|are|were|can|could|has|had|would
 
 @dataclass(frozen=True)
 class Article:
-    """What may be put into a spoilt question: the names, numbers and telling words of an article."""
+    """What may be put into a spoilt question: an article's names, numbers and telling words."""
 
     names: tuple[str, ...]
     numbers: tuple[str, ...]
