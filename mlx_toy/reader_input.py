@@ -117,7 +117,7 @@ class Vocabulary:
         in_sentence = np.zeros((sentences, len(q)), bool)
         np.logical_or.at(in_sentence, passage.sentences, same_stem)
         covered = (in_sentence @ weight.astype(np.float32)).astype(np.float32)  # [S]
-        found = in_sentence.any(0)
+        found: np.ndarray = np.logical_or.reduce(in_sentence, axis=0)
         here = covered[passage.sentences]
         features = [
             self._alone(p),
