@@ -11,8 +11,6 @@ The vector of a text: normalise(x + W2 relu(W1 x)), x = normalise(sum of gain * 
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,15 +19,13 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.tokenizer import UNK_ID, Tokenizer
+from mlx_toy.words import words
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
 
 MODEL_TYPE = "mlx_toy_bag"
 COLUMN_STEP = 512  # columns of a batch are padded to a multiple of it: few distinct shapes
-MAX_CHARACTERS = 100_000  # of a text that are looked at: a passage is a hundredth of it
-MAX_WORD = 64  # characters of a word: longer runs are no words
 CACHED_WORDS = 200_000
-_WORD = re.compile(r"\w+|[^\w\s]")
 _TINY = 1e-6
 
 
@@ -88,13 +84,6 @@ class Features:
             found += self.tokenizer.encode(" " + word)
             self._of_word[word] = found
         return found
-
-
-def words(text: str) -> list[str]:
-    """The words and the marks of a text, in lower case and without accents."""
-    text = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].lower())
-    plain = "".join(c for c in text if not unicodedata.combining(c)) if not text.isascii() else text
-    return [word[:MAX_WORD] for word in _WORD.findall(plain)]
 
 
 def to_matrix(bags: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

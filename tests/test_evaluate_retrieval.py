@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from library_fixtures import DIMENSIONS, embed
 
+from corpus.bm25 import Bm25
 from train.__main__ import main
 from train.evaluate_retrieval import open_embedder
-from train.retrieval_metrics import Bm25, figures, rank_of_right
+from train.retrieval_metrics import figures, rank_of_right
 from train.retrieval_rows import CachedEmbedder, best, in_app, in_memory
 from train.retrieval_sets import (
     DISTRACTORS_FILE,

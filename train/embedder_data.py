@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlx_toy.bag import Features, words
+from mlx_toy.bag import Features
+from mlx_toy.words import words
 from train.hard_negatives import mine
 from train.retrieval_data import Groups
 from train.teacher import Teacher, beginning

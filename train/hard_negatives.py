@@ -5,57 +5,14 @@ What it puts first and is not the query's own passage is a hard negative, unless
 query after all: it holds an answer to it, or bears the same query.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from mlx_toy.bag import words
+from corpus.bm25 import Bm25
 from train.retrieval_data import Passage
-from train.retrieval_metrics import BM25_B, BM25_K1
 
 COMMON = 0.05  # a word in more of the passages than that is not looked up: it tells little
-
-
-class WordIndex:
-    """BM25 over passages by their rarer words, for very many queries.
-
-    Args:
-        texts: at least one; numbered in this order.
-    """
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        numbers: dict[str, list[int]] = {}
-        counts: dict[str, list[int]] = {}
-        lengths = np.zeros(len(texts), np.float32)
-        for number, text in enumerate(texts):
-            found = words(text)
-            lengths[number] = len(found)
-            for word, count in Counter(found).items():
-                numbers.setdefault(word, []).append(number)
-                counts.setdefault(word, []).append(count)
-        scale = BM25_K1 * (1 - BM25_B + BM25_B * lengths / max(1.0, lengths.mean()))
-        most = max(1.0, COMMON * len(texts))
-        self._size = len(texts)
-        self._weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for word, holders in numbers.items():
-            if len(holders) <= most:
-                index, count = np.array(holders), np.array(counts[word], np.float32)
-                idf = np.log(1 + (len(texts) - len(index) + 0.5) / (len(index) + 0.5))
-                self._weights[word] = index, idf * count * (BM25_K1 + 1) / (count + scale[index])
-
-    def best(self, query: str, count: int) -> list[int]:
-        """The numbers of the passages with the highest scores above 0, best first."""
-        found = [self._weights[word] for word in set(words(query)) if word in self._weights]
-        if not found:
-            return []
-        index = np.concatenate([index for index, _ in found])
-        scores = np.bincount(index, np.concatenate([weight for _, weight in found]))
-        candidates = np.unique(index)
-        if len(candidates) > count:
-            candidates = candidates[np.argpartition(-scores[candidates], count)[:count]]
-        best: list[int] = candidates[np.argsort(-scores[candidates], kind="stable")].tolist()
-        return best
 
 
 def mine(passages: Sequence[Passage], count: int, depth: int) -> list[np.ndarray]:
@@ -69,7 +26,7 @@ def mine(passages: Sequence[Passage], count: int, depth: int) -> list[np.ndarray
     Returns:
         Numbers of passages, best first, for each query.
     """
-    index = WordIndex([passage.text for passage in passages])
+    index = Bm25([passage.text for passage in passages], COMMON)
     lowered = [passage.text.lower() for passage in passages]
     mined = []
     for passage in passages:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from corpus.bm25 import Bm25
 from corpus.readers import read_source
 from mlx_toy.reader_input import (
     PASSAGE_TOKENS,
@@ -29,7 +30,7 @@ from mlx_toy.reader_input import (
     Vocabulary,
     to_batch,
 )
-from train.hard_negatives import WordIndex
+from train.hard_negatives import COMMON
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
 
@@ -83,7 +84,7 @@ def read_questions(data: Path) -> tuple[list[Question], list[Question]]:
 def _questions(title: str, records: Sequence[dict[str, Any]]) -> Iterator[Question]:
     passages = list(dict.fromkeys(record["context"] for record in records))
     lowered = [passage.lower() for passage in passages]
-    index = WordIndex(passages)
+    index = Bm25(passages, COMMON)
     for record in records:
         answers = tuple(record["answers"])
         wanted = [answer.lower() for answer in answers]

@@ -7,51 +7,17 @@ sure each of the two is.
 """
 
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlx_toy.bag import words
+from corpus.bm25 import Bm25
 from train.retrieval_data import Groups, library_of
 
 CUTOFFS = (1, 5, 10)
-BM25_K1, BM25_B = 1.2, 0.75
 FUSION_K = 10  # a rank r counts 1 / (K + r)
 COSINE_WEIGHT = 20.0  # BM25 points a cosine of 1 is worth; the best of 5 to 40 on held-out articles
-
-
-class Bm25:
-    """An index of passages by their words.
-
-    Args:
-        passages: at least one; they are numbered in this order.
-    """
-
-    def __init__(self, passages: Sequence[str]) -> None:
-        postings: dict[str, list[tuple[int, int]]] = {}
-        lengths = np.zeros(len(passages), np.float32)
-        for index, text in enumerate(passages):
-            found = words(text)
-            lengths[index] = len(found)
-            for word, count in Counter(found).items():
-                postings.setdefault(word, []).append((index, count))
-        scale = BM25_K1 * (1 - BM25_B + BM25_B * lengths / max(1.0, lengths.mean()))
-        self.passages = len(passages)
-        self._weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for word, entries in postings.items():
-            index, count = np.array(entries).T
-            idf = np.log(1 + (len(passages) - len(index) + 0.5) / (len(index) + 0.5))
-            self._weights[word] = index, idf * count * (BM25_K1 + 1) / (count + scale[index])
-
-    def scores(self, question: str) -> np.ndarray:
-        """The score of every passage, [P]; 0 for one that shares no word with the question."""
-        scores = np.zeros(self.passages, np.float32)
-        for word in set(words(question)) & self._weights.keys():
-            index, weight = self._weights[word]
-            scores[index] += weight
-        return scores
 
 
 def bm25_scores(passages: Sequence[str], questions: Sequence[str]) -> np.ndarray:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpus.bm25 import Bm25
 from mlx_toy.assistant import Assistant
 from mlx_toy.embedder import Embedder
 from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.library import CANDIDATES, Library
 from mlx_toy.rows import Hit
 from mlx_toy.settings import Settings
-from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K, Bm25
+from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K
 from train.retrieval_sets import QuestionSet
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from corpus.readers import read_json_lines
-from mlx_toy.bag import words
 from mlx_toy.documents import Document, read_text
 from mlx_toy.passages import Passage, split_passages, split_sentences
+from mlx_toy.words import words
 from train.retrieval_metrics import CUTOFFS
 
 FILES = {
