@@ -22,7 +22,7 @@ from corpus.catalog import STAGES, Source
 from corpus.clean import text_of
 from corpus.conversations import ContextRecipe
 from corpus.encode import encode, kept_lines
-from corpus.files import sha256_of, written_at_once
+from corpus.files import sha256_of
 from corpus.parallel import Workers
 from corpus.readers import parse_record, source_files
 from corpus.report import Part, write_corpus_file, write_mixture
@@ -31,6 +31,7 @@ from corpus.shards import Header, finished_shard, write_shard
 from mlx_toy.errors import UserError
 from mlx_toy.output import note
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
+from mlx_toy.whole_files import written_at_once
 
 
 @dataclass(frozen=True)

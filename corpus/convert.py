@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from corpus.catalog import Source
-from corpus.files import written_at_once
+from mlx_toy.whole_files import written_at_once
 
 Records = Iterator[dict[str, Any]]
 _STORY_END = "<|endoftext|>"

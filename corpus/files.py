@@ -3,13 +3,13 @@
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlx_toy.errors import UserError
+from mlx_toy.whole_files import written_at_once
 
 _BLOCK = 1 << 20
 
@@ -22,22 +22,6 @@ def sha256_of(*files: Path) -> str:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
-
-
-@contextmanager
-def written_at_once(file: Path) -> Iterator[Path]:
-    """Where to write what becomes `file` when the block ends well, and is removed otherwise.
-
-    A process that is killed leaves the old file, and beside it `NAME.partial` for the next one to
-    overwrite.
-    """
-    partial = file.with_name(file.name + ".partial")
-    try:
-        yield partial
-        os.replace(partial, file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def write_json(value: Any, file: Path) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from corpus.catalog import Source
 from corpus.clean import MAX_WORD
-from corpus.files import written_at_once
 from mlx_toy.errors import UserError
 from mlx_toy.output import note
 from mlx_toy.sentences import split_sentences
 from mlx_toy.text_encoding import SAMPLE, decode, describe
+from mlx_toy.whole_files import written_at_once
 
 PART_WORDS = 300
 MIN_WORDS = 2_000  # less than this teaches nothing

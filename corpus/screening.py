@@ -22,10 +22,11 @@ import numpy as np
 
 from corpus import clean, duplicates
 from corpus.catalog import Source
-from corpus.files import write_json, written_at_once
+from corpus.files import write_json
 from corpus.parallel import Workers
 from corpus.readers import Line, batches, parse, parse_record, read_lines, source_lines
 from mlx_toy.progress import Progress
+from mlx_toy.whole_files import written_at_once
 
 VERSION = 2  # to be raised when a rule changes: all rows are made again
 VALID_EVERY = 200

@@ -46,7 +46,7 @@ __all__ = [
     "verify",
 ]
 
-CHOICE = 24  # sentences that another model may copy from
+SENTENCES = 24  # that another model may copy from
 MIN_EVIDENCE = 1.2  # score of a sentence under which a question points at none (see `evidence`)
 LEAST_ODDS = 0.0  # of the reader's best span under which the passages do not answer, in nats
 OWN_TOKENS, OTHER_TOKENS, FREE_TOKENS = 48, 240, 160  # room for an answer in the context
@@ -192,7 +192,7 @@ def _grammar(
     found: Sequence[FoundSpan],
 ) -> SpanGrammar:
     if not engine.is_ours:
-        regions = [region_of(sentence, passages) for sentence in ranked[:CHOICE]]
+        regions = [region_of(sentence, passages) for sentence in ranked[:SENTENCES]]
         return SpanGrammar(engine.token_bytes, regions, may_refuse=True, form=QUOTES)
     regions = likely_regions(found, ranked, passages)
     # Whether to refuse is decided by the evidence: a small model refuses nearly everything,

@@ -1,9 +1,9 @@
 """The loss curve of a run, drawn from its metrics."""
 
-import os
 from pathlib import Path
 
 from mlx_toy.errors import UserError
+from mlx_toy.whole_files import written_at_once
 from train import records
 
 
@@ -36,8 +36,8 @@ def draw(run: Path) -> Path:
         right.legend(fontsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    out, partial = run / "loss.png", run / ".loss.partial"
-    figure.savefig(partial, dpi=110, format="png")
+    out = run / "loss.png"
+    with written_at_once(out) as partial:  # whoever looks at it meanwhile sees a whole one
+        figure.savefig(partial, dpi=110, format="png")
     pyplot.close(figure)
-    os.replace(partial, out)  # whoever looks at it while it is drawn sees a whole one
     return out

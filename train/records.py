@@ -5,9 +5,10 @@ A line that a crash or a full disk cut in half is skipped.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from mlx_toy.whole_files import written_at_once
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
@@ -45,9 +46,8 @@ def rewind(run: Path, step: int) -> None:
 def write_text(text: str, path: Path) -> None:
     """Write a file so that whoever reads it meanwhile finds the old one or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with written_at_once(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:

@@ -23,6 +23,7 @@ from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.library import CANDIDATES, Library
 from mlx_toy.rows import Hit
 from mlx_toy.settings import Settings
+from mlx_toy.whole_files import written_at_once
 from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K
 from train.retrieval_sets import QuestionSet
 
@@ -84,9 +85,8 @@ class CachedEmbedder:
 
     def _save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial.npz")
-        np.savez(partial, keys=list(self._known), vectors=np.stack(list(self._known.values())))
-        partial.replace(file)
+        with written_at_once(file) as partial, open(partial, "wb") as out:
+            np.savez(out, keys=list(self._known), vectors=np.stack(list(self._known.values())))
 
 
 def in_memory(

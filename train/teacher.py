@@ -7,13 +7,13 @@ directory may hold those of several teachers.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mlx_toy.embedder import Embedder
+from mlx_toy.whole_files import written_at_once
 
 PART = 4096  # texts a file
 LONGEST = 450  # characters of a text that the teacher reads: about 100 tokens
@@ -75,10 +75,8 @@ class Teacher:
         self._directory.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:12]
         file = self._directory / f"{self.fingerprint}-{name}.npz"
-        partial = file.with_suffix(".partial")
-        with open(partial, "wb") as out:
+        with written_at_once(file) as partial, open(partial, "wb") as out:
             np.savez(out, keys=np.frombuffer(b"".join(keys), np.uint8), vectors=vectors)
-        os.replace(partial, file)
         self._known.update(zip(keys, vectors, strict=True))
 
 

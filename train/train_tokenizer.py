@@ -8,7 +8,6 @@ produce them). BPE: Sennrich et al. 2016 (arXiv:1508.07909); sentencepiece: Kudo
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import sentencepiece
 
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import BOS_ID, EOS_ID, FILE_NAME, PAD_ID, SPECIAL_TOKENS, UNK_ID, Tokenizer
+from mlx_toy.whole_files import written_at_once
 
 MIN_BYTES = 2_000  # less text than this gives no useful pieces
 
@@ -65,9 +65,8 @@ def train_tokenizer(text_file: Path, out: Path, vocab_size: int, threads: int = 
             "give more text or a smaller --vocab-size"
         ) from error
     out.mkdir(parents=True, exist_ok=True)
-    partial = out / (FILE_NAME + ".partial")
-    partial.write_bytes(model.getvalue())
-    os.replace(partial, out / FILE_NAME)
+    with written_at_once(out / FILE_NAME) as partial:
+        partial.write_bytes(model.getvalue())
     return Tokenizer(model.getvalue())
 
 

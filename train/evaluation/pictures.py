@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from mlx_toy.confidence import CALIBRATION_FILE
 from mlx_toy.training_history import Stage, read_history
+from mlx_toy.whole_files import written_at_once
 from train.evaluation.grammar import ACCURACY
 from train.evaluation.questions import CALIBRATION
 
@@ -54,10 +55,9 @@ def draw(out: Path, model: Path, report: Mapping[str, Any]) -> dict[str, str]:
             continue
         path = out / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(name + ".partial")
-        figure.savefig(partial, dpi=_DPI, format="png", metadata={"Title": title})
+        with written_at_once(path) as partial:
+            figure.savefig(partial, dpi=_DPI, format="png", metadata={"Title": title})
         pyplot.close(figure)
-        partial.replace(path)
         drawn[title] = f"{FOLDER}/{name}"
     return drawn
 
