@@ -25,7 +25,7 @@ import numpy as np
 
 from mlx_toy.bag import BagConfig, Features
 from mlx_toy.errors import UserError
-from mlx_toy.lexicon import MAX_TOKENS, Lexicon
+from mlx_toy.lexicon import MAX_TOKENS, NO_QUESTION, Lexicon, question_type
 from mlx_toy.matching import match_features
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
@@ -141,13 +141,16 @@ class Reranker:
     def read(self, question: str, texts: Sequence[str], first: np.ndarray) -> np.ndarray:
         """What reading the best passages says of each, [P, 2]: odds, and less those of the best.
 
-        A passage that is not read counts as the least likely of those that are.
+        A passage that is not read counts as the least likely of those that are. What is no question
+        (a heading, a few words to look for) asks for no answer, so nothing is read: all are 0.
 
         Args:
             question: any text.
             texts: of the passages, at least one.
             first: their scores so far [P].
         """
+        if question_type(question) == NO_QUESTION:
+            return np.zeros((len(texts), 2), np.float32)
         best = np.argsort(-first, kind="stable")[:READ]
         odds = self._odds(question, [" ".join(texts[i].split(" ")[:READ_WORDS]) for i in best])
         odds = np.clip(odds, -MOST_ODDS, MOST_ODDS) / MOST_ODDS
