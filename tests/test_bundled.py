@@ -26,6 +26,14 @@ def test_directory_is_whole_and_says_where_it_comes_from(name):
             assert facts["attribution"] in card.text, source
 
 
+def test_the_reader_comes_with_its_card_and_figures():
+    card = ModelCard.load(WEIGHTS / "reader" / "README.md")
+    assert card.data.license == "cc-by-sa-4.0" and "python -m train reader" in card.text
+    report = json.loads((WEIGHTS / "reader" / "report.json").read_text())
+    assert report["epoch"] == report["recipe"]["epochs"]
+    assert f"F1 {report['held_out']['f1']} %" in card.text
+
+
 def test_no_file_is_too_large_for_a_lean_repository():
     sizes = [path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()]
     assert max(sizes) < 60e6 and sum(sizes) < 120e6
