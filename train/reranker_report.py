@@ -18,7 +18,7 @@ import numpy as np
 from mlx_toy.embedder import Embedder
 from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.lexicon import Lexicon
-from mlx_toy.reranker import DEPTH, Reranker, load_reranker, save_reranker
+from mlx_toy.reranker import DEPTH, READ, Reranker, load_reranker, save_reranker
 from train.reranker_data import Asked, TrainingLibrary, foreign, sample
 from train.retrieval_card import figures_row
 from train.retrieval_data import Groups, sources
@@ -207,8 +207,10 @@ data_sources:
 
 Reads a question beside the passages that two searches found, puts them in a better order, and says
 of each how probable it is that it holds the answer. A small network over how the words match
-(`mlx_toy/matching.py`), and a linear step that adds what the embedder and the vectors of words say.
-{report["parameters"]:,} parameters, nearly all of them vectors of words that our embedder learned.
+(`mlx_toy/matching.py`), a linear step that adds what the embedder and the vectors of words say, and
+for questions what the reader (`mlx_toy/reader.py`) says of the best {READ} of them.
+{report["parameters"]:,} parameters beside the reader's, nearly all of them vectors of words that our
+embedder learned.
 No other model's weights or outputs were used, but for what that embedder's card names.
 
 ## Measured
