@@ -209,7 +209,7 @@ Reads a question beside the passages that two searches found, puts them in a bet
 of each how probable it is that it holds the answer. A small network over how the words match
 (`mlx_toy/matching.py`), a linear step that adds what the embedder and the vectors of words say, and
 for questions what the reader (`mlx_toy/reader.py`) says of the best {READ} of them.
-{report["parameters"]:,} parameters beside the reader's, nearly all of them vectors of words that our
+{report["parameters"]:,} parameters beside the reader's, nearly all vectors of words that our
 embedder learned.
 No other model's weights or outputs were used, but for what that embedder's card names.
 
