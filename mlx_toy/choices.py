@@ -63,6 +63,7 @@ def likely_regions(
 
 def _around(span: FoundSpan, sentences: Sequence[Sentence]) -> Sentence | None:
     for sentence in sentences:
-        if sentence.passage == span.passage and sentence.start <= span.start < sentence.end:
+        within = sentence.start <= span.start and span.end <= sentence.end
+        if sentence.passage == span.passage and within:
             return sentence
     return None

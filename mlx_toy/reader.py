@@ -23,14 +23,17 @@ from mlx_toy.errors import UserError
 from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
 from mlx_toy.reader_network import ReaderConfig, Weights, network
+from mlx_toy.sentences import split_sentences
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
 BUNDLED = Path(__file__).parent / "weights" / "reader"
 CONFIG, WEIGHTS, MODEL_TYPE = "config.json", "model.safetensors", "mlx_toy_reader"
-MOST_TOKENS = 2_000  # of a passage that are read
+MOST_TOKENS = 1_000  # of a piece of text that are read
+WINDOW = 2_000  # characters of a passage that are read at once
+MOST_WINDOWS = 200  # of a passage
 SPAN_TOKENS = 24  # of the longest answer
 KEPT = 20  # spans that are told apart
-TOGETHER = 5  # passages of like length that are read as one array
+TOGETHER = 5  # texts of like length that are read as one array
 _OPENING, _CLOSING = "$€£¥\"“'‘#+-", "%°\"”'’)"  # marks that an answer may begin and end with
 
 
@@ -86,16 +89,22 @@ class Reader:
 
         Args:
             question: as the user wrote it.
-            passages: any texts; of each the first `MOST_TOKENS` are read.
+            passages: any texts; long ones are read in pieces.
         """
-        if not passages:
-            return []
-        texts, begins, ends = self._read(question, passages)
-        found = [
-            (odds, number, first, last)
-            for number, text in enumerate(texts)
-            for odds, first, last in _spans(passages[number], text, begins[number], ends[number])
+        pieces = [
+            (number, start, passage[start:end])
+            for number, passage in enumerate(passages)
+            for start, end in _windows(passage)
         ]
+        found = []
+        for numbers in _alike([text for *_, text in pieces]):
+            chosen = [pieces[number] for number in numbers]
+            texts, begins, ends = self._read(question, [text for *_, text in chosen])
+            for (number, offset, passage), *read in zip(chosen, texts, begins, ends, strict=True):
+                found += [
+                    (odds, number, offset + first, offset + last)
+                    for odds, first, last in _spans(passage, *read)
+                ]
         found.sort(key=lambda one: (-one[0], *one[1:]))
         scores = np.array([odds for odds, *_ in found])
         total = float(np.logaddexp.reduce(scores)) if len(scores) else 0.0
@@ -110,9 +119,7 @@ class Reader:
         By its likeliest first and last word, each for itself: to order passages, that is enough.
         """
         best = np.zeros(len(passages), np.float32)
-        by_length = sorted(range(len(passages)), key=lambda number: len(passages[number]))
-        for first in range(0, len(passages), TOGETHER):
-            numbers = by_length[first : first + TOGETHER]  # alike, so that little is padded
+        for numbers in _alike(passages):
             _, begins, ends = self._read(question, [passages[number] for number in numbers])
             best[numbers] = begins.max(1) + ends.max(1)
         return best
@@ -130,6 +137,25 @@ class Reader:
             batch = to_batch(pairs, self.vocabulary)
             start, end, none = (np.array(scores) for scores in network(self.weights, batch))
         return texts, start - none[:, :1], end - none[:, 1:]  # [P, T]
+
+
+def _windows(passage: str) -> list[tuple[int, int]]:
+    """Start and end of pieces of whole sentences, none much longer than those it learned from."""
+    if len(passage) <= WINDOW:
+        return [(0, len(passage))]
+    windows: list[tuple[int, int]] = []
+    for start, end in split_sentences(passage):
+        if windows and end - windows[-1][0] <= WINDOW:
+            windows[-1] = windows[-1][0], end
+        else:
+            windows.append((start, end))
+    return windows[:MOST_WINDOWS]
+
+
+def _alike(texts: Sequence[str]) -> list[list[int]]:
+    """Numbers of the texts in groups of like length, so that little is padded."""
+    by_length = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    return [by_length[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
 
 
 def _spans(

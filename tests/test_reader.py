@@ -90,6 +90,12 @@ def test_a_passage_is_read_alike_beside_a_longer_one():
     assert same.odds == pytest.approx(alone.odds, abs=1e-3)
 
 
+def test_an_answer_is_found_at_the_end_of_a_long_text():
+    text = f"{OTHER} " * 200 + STORY
+    span = bundled_reader()("Who lit the lamp?", [text])[0]
+    assert text[span.start : span.end] == "Ada Moor"
+
+
 def test_the_model_may_copy_the_likeliest_spans_alone():
     passages = ["Nothing here.", STORY.replace(" ", "\n")]
     found = bundled_reader()("Who lit the lamp?", passages)
