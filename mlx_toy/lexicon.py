@@ -50,7 +50,6 @@ _ASKS = (
     re.compile(r"\bhow\b"),
     re.compile(r"\b(?:what|which)\b"),
 )
-NO_QUESTION = len(_ASKS)  # the type of what asks for nothing
 QUESTION_TYPES = len(_ASKS) + 1
 _VERB_ENDINGS = ("ingly", "edly", "ing", "ed", "ly")
 _NOUN_ENDINGS = ("ational", "ation", "ition", "ement", "ment", "ness", "ance", "ence", "ion")
@@ -124,9 +123,9 @@ class Lexicon:
 
 
 def question_type(question: str) -> int:
-    """Which of `_ASKS` a question is; `NO_QUESTION` for none of them."""
+    """Which of `_ASKS` a question is; the number after the last for none of them."""
     lower = question.lower()
-    return next((i for i, ask in enumerate(_ASKS) if ask.search(lower)), NO_QUESTION)
+    return next((i for i, ask in enumerate(_ASKS) if ask.search(lower)), len(_ASKS))
 
 
 def stem(word: str) -> str:

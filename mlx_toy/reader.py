@@ -113,17 +113,6 @@ class Reader:
             for odds, number, first, last in found[:KEPT]
         ]
 
-    def odds(self, question: str, passages: Sequence[str]) -> np.ndarray:
-        """How much likelier an answer is in each passage than none, in nats [P].
-
-        By its likeliest first and last word, each for itself: to order passages, that is enough.
-        """
-        best = np.zeros(len(passages), np.float32)
-        for numbers in _alike(passages):
-            _, begins, ends = self._read(question, [passages[number] for number in numbers])
-            best[numbers] = begins.max(1) + ends.max(1)
-        return best
-
     def _read(
         self, question: str, passages: Sequence[str]
     ) -> tuple[list[Text], np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ worth. (The app abstains by the embedder's cosine, which lets fewer foreign ques
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ import numpy as np
 
 from mlx_toy.bag import BagConfig, Features
 from mlx_toy.errors import UserError
-from mlx_toy.lexicon import MAX_TOKENS, NO_QUESTION, Lexicon, question_type
+from mlx_toy.lexicon import MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
-from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 from mlx_toy.word_vectors import WordVectors, meaning_features
@@ -37,9 +36,6 @@ CONFIG, WEIGHTS, MODEL_TYPE = "config.json", "model.safetensors", "mlx_toy_reran
 DEPTH = 60  # candidates that are read: 30 of each search, as when its weights were fitted
 PASSAGE_TOKENS, QUESTION_TOKENS = 400, 40  # that are read of each
 KNOWN_PASSAGES = 20_000  # whose tokens are kept
-READ = 20  # passages that are read word by word
-READ_WORDS = 200  # of each
-MOST_ODDS = 12.0  # nats: more say no more
 RANK_OFFSET = 5  # a rank r counts 5 / (5 + r)
 NO_RANK = 1_000  # of what a search did not find
 LARGEST = 6.0  # standard deviations of a feature
@@ -77,13 +73,11 @@ class Reranker:
     Args:
         arrays: weights by name, float32: those in `NET`, and `mean`, `deviation` [F] of the
             features, `rarity` [BUCKETS], `table`, `query_gain`, `passage_gain` of the word
-            vectors, `order` [1 + E], `reading` [2] and `relevance` [5 + E] (weights of the last
-            linear steps).
+            vectors, `order` [1 + E] and `relevance` [3 + E] (weights of the last linear steps).
         tokenizer: cuts words into pieces for their vectors.
         bag: sizes of the network that the table is of.
         default_threshold: relevance of a question's best passage under which nothing is near.
         fingerprint: short hex digest of the files.
-        odds: of an answer in passages, as `Reader.odds` gives them; the bundled reader's if None.
     """
 
     def __init__(
@@ -93,9 +87,7 @@ class Reranker:
         bag: BagConfig,
         default_threshold: float,
         fingerprint: str = "",
-        odds: Callable[[str, Sequence[str]], np.ndarray] | None = None,
     ) -> None:
-        self._odds = odds or (lambda question, texts: bundled_reader().odds(question, texts))
         self.arrays, self.bag, self.tokenizer = arrays, bag, tokenizer
         self.default_threshold, self.fingerprint = default_threshold, fingerprint
         self._features = Features(tokenizer, bag)
@@ -132,31 +124,9 @@ class Reranker:
         """Scores [P], that order the passages, and the relevance of each [P]."""
         words, others = self.features(question, found)
         net = network(self.arrays, normalise(words, self.arrays))  # [P, 2]
-        first = order_scores(net, others, self.arrays["order"])
-        read = self.read(question, found.texts, first)
-        scores = first + read @ self.arrays["reading"]
-        logits = relevance_inputs(net, others, read, scores) @ self.arrays["relevance"]
+        scores = order_scores(net, others, self.arrays["order"])
+        logits = relevance_inputs(net, others, scores) @ self.arrays["relevance"]
         return scores, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-
-    def read(self, question: str, texts: Sequence[str], first: np.ndarray) -> np.ndarray:
-        """What reading the best passages says of each, [P, 2]: odds, and less those of the best.
-
-        A passage that is not read counts as the least likely of those that are. What is no question
-        (a heading, a few words to look for) asks for no answer, so nothing is read: all are 0.
-
-        Args:
-            question: any text.
-            texts: of the passages, at least one.
-            first: their scores so far [P].
-        """
-        if question_type(question) == NO_QUESTION:
-            return np.zeros((len(texts), 2), np.float32)
-        best = np.argsort(-first, kind="stable")[:READ]
-        odds = self._odds(question, [" ".join(texts[i].split(" ")[:READ_WORDS]) for i in best])
-        odds = np.clip(odds, -MOST_ODDS, MOST_ODDS) / MOST_ODDS
-        every = np.full(len(texts), odds.min(), np.float32)
-        every[best] = odds
-        return np.stack([every, every - every.max()], 1)
 
     def features(self, question: str, found: Candidates) -> tuple[np.ndarray, np.ndarray]:
         """What the network sees [P, F], and what is added to it [P, E]."""
@@ -224,14 +194,11 @@ def order_scores(net: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np
     return scores
 
 
-def relevance_inputs(
-    net: np.ndarray, others: np.ndarray, read: np.ndarray, scores: np.ndarray
-) -> np.ndarray:
-    """What the relevance is a logistic function of [P, 5 + E]: 1, the network's, the share."""
+def relevance_inputs(net: np.ndarray, others: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """What the relevance is a logistic function of [P, 3 + E]: 1, the network's, the share."""
     odds = scores - scores.max()
     share = odds - np.log(np.exp(odds).sum())  # log of the passage's share among the candidates
-    parts = [np.ones((len(net), 1)), net[:, 1:], share[:, None], others, read]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate([np.ones((len(net), 1)), net[:, 1:], share[:, None], others], axis=1)
 
 
 def _candidates(hits: Sequence[Hit]) -> Candidates:
@@ -290,7 +257,7 @@ def save_reranker(reranker: Reranker, path: Path) -> None:
     arrays = {name: mx.array(v.astype(np.float32)) for name, v in reranker.arrays.items()}
     table = reranker.arrays["table"]
     scale = np.maximum(np.abs(table).max(axis=1), 1e-8) / 127  # [rows]
-    kept = ("mean", "deviation", "order", "reading", "relevance")
+    kept = ("mean", "deviation", "order", "relevance")
     arrays = {n: v if n in kept else v.astype(mx.float16) for n, v in arrays.items()}
     arrays["table"] = mx.array(np.round(table / scale[:, None]).astype(np.int8))
     arrays["table_scale"] = mx.array(scale.astype(np.float32))

@@ -59,13 +59,6 @@ def test_relevance_is_a_probability_that_foreign_questions_lack(reranker):
     assert own.argmax() == 0 and own.max() >= reranker.default_threshold > foreign.max()
 
 
-def test_only_questions_are_read(reranker):
-    texts, first = [ROME, HILLS, BREAD], np.array([1.0, 3.0, 2.0])
-    read = reranker.read("Who founded Rome?", texts, first)
-    assert read.shape == (3, 2) and read[:, 0].argmax() == 0 and read[0, 1] == 0
-    assert not reranker.read("Rome, early history", texts, first).any()
-
-
 def test_no_hits_stay_no_hits(reranker):
     assert reranker("anything", []) == []
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from retrieval_fixtures import ANIMALS, PLACES, write_data
 
-import mlx_toy.reranker
-import train.reranker_report
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import Lexicon
@@ -43,13 +41,6 @@ def data(tmp_path: Path) -> Path:
     """A data directory in the layout of the catalogue, and under its file names."""
     files = [source.file for source in sources((*command.QUESTIONS, command.TITLES))]
     return write_data(tmp_path / "data", records(), files)
-
-
-@pytest.fixture(autouse=True)
-def little_work(monkeypatch):
-    """Few passages are read, and few foreign questions asked: the way is the same."""
-    monkeypatch.setattr(mlx_toy.reranker, "READ", 2)
-    monkeypatch.setattr(train.reranker_report, "STRANGE", 4)
 
 
 def options(*flags: str | Path) -> argparse.Namespace:

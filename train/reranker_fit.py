@@ -21,8 +21,7 @@ from train.reranker_data import Asked, TrainingLibrary
 import mlx.optimizers as optim  # isort: skip  (after the backend, which must load the BLAS first)
 
 FOLDS = 4  # of the held-out groups, to judge on what was not fitted
-LINEAR_EPOCHS, LINEAR_RATE = 12, 2e-2  # of the last steps
-READING_RATE = 0.2  # of what reading says, whose values are small
+LINEAR_EPOCHS, LINEAR_RATE = 12, 2e-2  # of the last two steps
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,6 @@ class Examples:
         right: which of the C answers; -1 for none [N].
         own: whether the library holds an answer, found or not [N].
         groups: what each question is about [N].
-        read: what reading the best candidates says [N, C, 2], float32; zeros until
-            `read_candidates`.
-        asked: the questions and the texts of their candidates, N pairs.
     """
 
     words: np.ndarray
@@ -80,8 +76,6 @@ class Examples:
     right: np.ndarray
     own: np.ndarray
     groups: np.ndarray
-    read: np.ndarray
-    asked: list[tuple[str, list[str]]]
 
 
 def make_examples(
@@ -93,7 +87,6 @@ def make_examples(
     present = np.zeros((total, size), bool)
     right = np.full(total, -1)
     words, others = None, None
-    texts = []
     for row, question in enumerate(asked.questions):
         chosen, found = library.candidates(cosines[row], scores[row], count)
         features = reranker.features(question, found)
@@ -101,17 +94,15 @@ def make_examples(
             words, others = (np.zeros((total, size, f.shape[1]), np.float16) for f in features)
         words[row, : len(chosen)], others[row, : len(chosen)] = features
         present[row, : len(chosen)] = True
-        texts.append((question, list(found.texts)))
         place = np.flatnonzero(chosen == asked.right[row])
         right[row] = place[0] if len(place) else -1
     assert words is not None and others is not None
-    read = np.zeros((total, size, 2), np.float32)
-    return Examples(words, others, present, right, asked.right >= 0, asked.groups, read, texts)
+    return Examples(words, others, present, right, asked.right >= 0, asked.groups)
 
 
 def join(parts: list[Examples]) -> Examples:
     """Examples of several libraries, padded alike."""
-    names = [name for name in Examples.__dataclass_fields__ if name != "asked"]
+    names = list(Examples.__dataclass_fields__)
     size = max(part.present.shape[1] for part in parts)
 
     def padded(array: np.ndarray) -> np.ndarray:
@@ -119,8 +110,7 @@ def join(parts: list[Examples]) -> Examples:
             return array
         return np.pad(array, [(0, 0), (0, size - array.shape[1]), (0, 0)][: array.ndim])
 
-    arrays = (np.concatenate([padded(getattr(p, n)) for p in parts]) for n in names)
-    return Examples(*arrays, asked=[one for part in parts for one in part.asked])
+    return Examples(*(np.concatenate([padded(getattr(p, n)) for p in parts]) for n in names))
 
 
 def learn_network(reranker: Reranker, examples: Examples, recipe: Recipe) -> None:
@@ -206,57 +196,22 @@ def learn_weights(
         name: apply_network(arrays, normalise(e.words.astype(np.float32), arrays))
         for name, e in held.items()
     }
-    everything = {name: np.ones(len(e.right), bool) for name, e in held.items()}
-    arrays["order"] = fit_order(held, net, everything, recipe)
-    for name, e in held.items():
-        read_candidates(reranker, e, joined(e, net[name]) @ arrays["order"])
-        log(f"read candidates for {len(e.right):,} questions")
     figures = {}
     ranks = {name: np.zeros(len(e.right)) for name, e in held.items()}
     for fold in range(FOLDS):
         chosen = {name: e.groups % FOLDS != fold for name, e in held.items()}
         weights = fit_order(held, net, chosen, recipe)
-        reading = fit_reading(held, net, weights, chosen, recipe)
         for name, e in held.items():
             rest = ~chosen[name] & e.own
-            scores = joined(e, net[name]) @ weights + e.read @ reading
-            ranks[name][rest] = ranks_of(e, scores)[rest]
+            ranks[name][rest] = ranks_of(e, net[name], weights)[rest]
     for name, e in held.items():
         own = ranks[name][e.own]
         figures[name] = {f"recall@{k}": round(float((own <= k).mean()), 4) for k in (1, 5, 10)}
         figures[name]["mrr"] = round(float((1 / own).mean()), 4)
-    arrays["reading"] = fit_reading(held, net, arrays["order"], everything, recipe)
-    arrays["relevance"] = fit_relevance(held, net, arrays["order"], arrays["reading"], recipe)
+    everything = {name: np.ones(len(e.right), bool) for name, e in held.items()}
+    arrays["order"] = fit_order(held, net, everything, recipe)
+    arrays["relevance"] = fit_relevance(held, net, arrays["order"], recipe)
     return figures
-
-
-def read_candidates(reranker: Reranker, e: Examples, scores: np.ndarray) -> None:
-    """Read the best candidates of every question, by their scores so far [N, C]."""
-    for row, (question, texts) in enumerate(e.asked):
-        here = np.flatnonzero(e.present[row])
-        e.read[row, here] = reranker.read(question, texts, scores[row, here])
-
-
-def fit_reading(
-    held: dict[str, Examples],
-    net: dict[str, np.ndarray],
-    order: np.ndarray,
-    chosen: dict[str, np.ndarray],
-    recipe: Recipe,
-) -> np.ndarray:
-    """Weights [2] of what reading says, added to the scores so far."""
-    first = np.concatenate([(joined(e, net[n]) @ order)[chosen[n]] for n, e in held.items()])
-    e = join(list(held.values()))
-    keep = np.concatenate([chosen[n] for n in held])
-    read, right, present = e.read[keep], e.right[keep], e.present[keep]
-    weights = {"w": np.ones(2, np.float32)}
-
-    def loss(weights: Any, batch: np.ndarray) -> mx.array:
-        scores = mx.array(first[batch]) + mx.array(read[batch]) @ weights["w"]
-        return listwise(scores, mx.array(present[batch]), mx.array(right[batch]))
-
-    fit(weights, loss, len(right), recipe, LINEAR_EPOCHS, READING_RATE)
-    return np.array(weights["w"])
 
 
 def fit_order(
@@ -286,29 +241,24 @@ def joined(e: Examples, net: np.ndarray) -> np.ndarray:
     return np.concatenate([net[..., :1], e.others.astype(np.float32)], -1)
 
 
-def ranks_of(e: Examples, scores: np.ndarray) -> np.ndarray:
-    """The rank of each question's right passage by scores [N, C], infinite if none is found [N]."""
-    scores = np.where(e.present, scores, -np.inf)
+def ranks_of(e: Examples, net: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The rank of each question's right passage, infinite if it is no candidate [N]."""
+    scores = np.where(e.present, joined(e, net) @ weights, -np.inf)
     right = scores[np.arange(len(scores)), np.maximum(e.right, 0)]
     return np.where(e.right >= 0, 1 + (scores > right[:, None]).sum(1), np.inf)
 
 
 def fit_relevance(
-    held: dict[str, Examples],
-    net: dict[str, np.ndarray],
-    order: np.ndarray,
-    reading: np.ndarray,
-    recipe: Recipe,
+    held: dict[str, Examples], net: dict[str, np.ndarray], order: np.ndarray, recipe: Recipe
 ) -> np.ndarray:
-    """Weights [5 + E] of the logistic function that is the relevance."""
+    """Weights [3 + E] of the logistic function that is the relevance."""
     rows, answers = [], []
     for name, e in held.items():
         for row in range(len(e.right)):
             here = e.present[row]
             others = e.others[row, here].astype(np.float32)
-            found, read = net[name][row, here], e.read[row, here]
-            scores = order_scores(found, others, order) + read @ reading
-            rows.append(relevance_inputs(found, others, read, scores))
+            found = net[name][row, here]
+            rows.append(relevance_inputs(found, others, order_scores(found, others, order)))
             answers.append(np.flatnonzero(here) == e.right[row])
     inputs, wanted = np.concatenate(rows).astype(np.float32), np.concatenate(answers)
     weights = {"w": np.zeros(inputs.shape[1], np.float32)}

@@ -18,7 +18,7 @@ import numpy as np
 from mlx_toy.embedder import Embedder
 from mlx_toy.fusion import Fusion, fuse
 from mlx_toy.lexicon import Lexicon
-from mlx_toy.reranker import DEPTH, READ, Reranker, load_reranker, save_reranker
+from mlx_toy.reranker import DEPTH, Reranker, load_reranker, save_reranker
 from train.reranker_data import Asked, TrainingLibrary, foreign, sample
 from train.retrieval_card import figures_row
 from train.retrieval_data import Groups, sources
@@ -207,10 +207,8 @@ data_sources:
 
 Reads a question beside the passages that two searches found, puts them in a better order, and says
 of each how probable it is that it holds the answer. A small network over how the words match
-(`mlx_toy/matching.py`), a linear step that adds what the embedder and the vectors of words say, and
-for questions what the reader (`mlx_toy/reader.py`) says of the best {READ} of them.
-{report["parameters"]:,} parameters beside the reader's, nearly all vectors of words that our
-embedder learned.
+(`mlx_toy/matching.py`), and a linear step that adds what the embedder and the vectors of words say.
+{report["parameters"]:,} parameters, nearly all of them vectors of words that our embedder learned.
 No other model's weights or outputs were used, but for what that embedder's card names.
 
 ## Measured
@@ -255,6 +253,10 @@ sample). The app abstains by the cosine and shows the relevance beside it.
 - A small network in place of the last linear step. On a prototype, cross-validated on 2,400
   held-out SQuAD questions and 548 of FairytaleQA: R@1 .802 and R@5 .935 for both on SQuAD;
   on FairytaleQA R@1 .635 -> .644 and R@5 .881 -> .872, which is no more than chance.
+- Reading the best 20 candidates with the reader (`mlx_toy/reader.py`) and adding its odds of an
+  answer, weighed on held-out articles: on 350 questions each, R@1 .880 -> .897 and R@5 .974 -> .974
+  on SQuAD dev, R@1 .589 -> .591 and R@5 .831 -> .829 on FairytaleQA validation, no more than chance
+  for 60 ms more.
 
 The vectors of words did pay there: R@5 .931 -> .935 on SQuAD and .865 -> .881 on FairytaleQA, R@1
 .799 -> .802 and .642 -> .635.
