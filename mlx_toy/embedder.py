@@ -21,12 +21,12 @@ import numpy as np
 from mlx_toy.bag import MODEL_TYPE, BagConfig, BagModel, Features, to_matrix
 from mlx_toy.bert import FILES, BertEmbedder, prompts_of
 from mlx_toy.errors import UserError
+from mlx_toy.int8_rows import to_int8
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
 BUNDLED = Path(__file__).parent / "weights" / "embedder"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BATCH = 128  # texts a matrix
-LARGEST_INT8 = 127
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -126,11 +126,10 @@ def save_embedder(model: BagModel, tokenizer: Tokenizer, threshold: float, path:
         threshold: cosine under which nothing is near.
         path: an existing directory.
     """
-    table = np.array(model.embedding)
-    scale = np.maximum(np.abs(table).max(axis=1), 1e-8) / LARGEST_INT8  # [rows]
+    rows, scale = to_int8(np.array(model.embedding))
     arrays = {
-        "embedding": mx.array(np.round(table / scale[:, None]).astype(np.int8)),
-        "embedding_scale": mx.array(scale.astype(np.float32)),
+        "embedding": rows,
+        "embedding_scale": scale,
         "query_gain": model.query_gain,
         "passage_gain": model.passage_gain,
         "up": model.up.astype(mx.float16),

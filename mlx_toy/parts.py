@@ -14,6 +14,7 @@ from mlx_toy.engine import Engine
 from mlx_toy.library import Library
 from mlx_toy.loaded_model import BUNDLED
 from mlx_toy.model_directory import is_ours
+from mlx_toy.reader import bundled_reader
 from mlx_toy.reranker import Reranker, load_reranker
 from mlx_toy.settings import Settings
 from mlx_toy.tokenizer import Tokenizer
@@ -88,7 +89,8 @@ class Parts:
         return self._once("count_tokens", make)
 
     def load(self) -> None:
-        """Load all of them."""
+        """Load all of them, and what answers are found with."""
+        bundled_reader()
         _ = self.library, self.reranker, self.engine, self.base_engine, self.count_tokens
 
     def close(self) -> None:

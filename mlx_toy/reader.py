@@ -7,7 +7,6 @@ what it found (`choices.py`). "Reader" as in retriever and reader (Chen et al. 2
 arXiv:1704.00051); what reads files is in `readers/`.
 """
 
-import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from mlx_toy.bag import BagConfig, Features
 from mlx_toy.errors import UserError
+from mlx_toy.int8_rows import to_int8
 from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
 from mlx_toy.reader_network import ReaderConfig, Weights, network
@@ -64,7 +64,6 @@ class Reader:
         rarity: surprise of a stem, by bucket, in nats [lexicon.BUCKETS].
         config: sizes.
         tokenizer: cuts words into pieces.
-        fingerprint: short hex digest of the files.
     """
 
     def __init__(
@@ -73,10 +72,9 @@ class Reader:
         rarity: np.ndarray,
         config: ReaderConfig,
         tokenizer: Tokenizer,
-        fingerprint: str = "",
     ) -> None:
         self.weights, self.rarity, self.config = weights, rarity, config
-        self.tokenizer, self.fingerprint = tokenizer, fingerprint
+        self.tokenizer = tokenizer
         self._lock = threading.Lock()
         self.forget_words()
 
@@ -179,11 +177,8 @@ def _spans(
 
 def save_reader(reader: Reader, path: Path) -> None:
     """Write a reader: the table as int8 with a scale for each row, the rest as float16."""
-    table = np.array(reader.weights["table"])
-    scale = np.maximum(np.abs(table).max(axis=1), 1e-8) / 127  # [rows]
     arrays = {name: value.astype(mx.float16) for name, value in reader.weights.items()}
-    arrays["table"] = mx.array(np.round(table / scale[:, None]).astype(np.int8))
-    arrays["table_scale"] = mx.array(scale.astype(np.float32))
+    arrays["table"], arrays["table_scale"] = to_int8(np.array(reader.weights["table"]))
     arrays["rarity"] = mx.array(reader.rarity.astype(np.float16))
     mx.save_safetensors(str(path / WEIGHTS), arrays)
     (path / FILE_NAME).write_bytes(reader.tokenizer.model_proto)
@@ -208,9 +203,7 @@ def load_reader(path: str | Path) -> Reader:
         weights["table"] = weights["table"] * weights.pop("table_scale")[:, None]
         rarity = np.array(weights.pop("rarity"))
         mx.eval(weights)
-        content = [(path / name).read_bytes() for name in (WEIGHTS, CONFIG)]
-        fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[:16]
-        reader = Reader(weights, rarity, ReaderConfig(**config), Tokenizer.load(path), fingerprint)
+        reader = Reader(weights, rarity, ReaderConfig(**config), Tokenizer.load(path))
         reader("check", ["check"])
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(

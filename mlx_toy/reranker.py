@@ -25,6 +25,7 @@ import numpy as np
 
 from mlx_toy.bag import BagConfig, Features
 from mlx_toy.errors import UserError
+from mlx_toy.int8_rows import to_int8
 from mlx_toy.lexicon import MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
 from mlx_toy.rows import Hit
@@ -255,12 +256,9 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 def save_reranker(reranker: Reranker, path: Path) -> None:
     """Write a reranker: the table as int8 with a scale for each row, the rest as float16."""
     arrays = {name: mx.array(v.astype(np.float32)) for name, v in reranker.arrays.items()}
-    table = reranker.arrays["table"]
-    scale = np.maximum(np.abs(table).max(axis=1), 1e-8) / 127  # [rows]
     kept = ("mean", "deviation", "order", "relevance")
     arrays = {n: v if n in kept else v.astype(mx.float16) for n, v in arrays.items()}
-    arrays["table"] = mx.array(np.round(table / scale[:, None]).astype(np.int8))
-    arrays["table_scale"] = mx.array(scale.astype(np.float32))
+    arrays["table"], arrays["table_scale"] = to_int8(reranker.arrays["table"])
     mx.save_safetensors(str(path / WEIGHTS), arrays)
     (path / FILE_NAME).write_bytes(reranker.tokenizer.model_proto)
     config = {

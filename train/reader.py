@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from corpus.catalog import data_directory
+from mlx_toy.answers import sentence_at
 from mlx_toy.bag import BagModel
 from mlx_toy.embedder import BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
@@ -136,7 +137,7 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
         said = question.passage[found[0].start : found[0].end] if found else ""
         exact.append(exact_match(said, question.answers))
         overlap.append(f1(said, question.answers))
-        sentence = sentence_around(reader, question.passage, found[0].start) if found else ""
+        sentence = sentence_at(question.passage, found[0].start) if found else ""
         holds.append(any(answer.lower() in sentence.lower() for answer in question.answers))
         odds.append(found[0].odds if found else -np.inf)
         if question.near_miss:
@@ -152,12 +153,6 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
     return {"questions": len(questions)} | {
         name: round(100 * float(share), 1) for name, share in shares.items()
     }
-
-
-def sentence_around(reader: Reader, passage: str, place: int) -> str:
-    """The sentence of a passage that holds the character at `place`."""
-    spans = reader.vocabulary.read(passage, 1).spans
-    return next((passage[start:end] for start, end in spans if start <= place < end), "")
 
 
 def _card(report: dict[str, Any], reader: Reader) -> str:
