@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from retrieval_fixtures import write_data
 
 from mlx_toy.choices import CHOICES, likely_first, likely_regions
-from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.lexicon import Lexicon
@@ -21,11 +20,12 @@ from mlx_toy.reader_input import to_batch
 from mlx_toy.reader_network import ReaderConfig, network
 from mlx_toy.sentences import split_sentences
 from train import reader as command
-from train.reader import train
+from train.reader import begin, train
 from train.reader_data import SOURCES, Examples, Question, batches, places_of, read_questions
-from train.reader_fit import Recipe, targets
+from train.reader_fit import Recipe, loss_of, targets
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
+from train.twins import FILE, read_twins
 
 STORY = (
     "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
@@ -149,7 +149,8 @@ def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
     trained, held_out = read_questions(data)
     recipe = Recipe(epochs=8, batch=16, rate=5e-3, warmup=20)
     out, sizes = tmp_path / "out", ReaderConfig(dimensions=16, width=32)
-    figures = train(load_embedder(None), trained[:300], held_out, recipe, out, sizes)
+    begun = begin(None, trained, recipe, sizes)
+    figures = train(begun, trained[:300], held_out, recipe, out)
     assert figures["exact_match"] > 80
     assert json.loads((out / "report.json").read_text())["held_out"] == figures
     assert "CC-BY-SA" in (out / "README.md").read_text().upper().replace(" ", "-")
@@ -164,7 +165,12 @@ def test_the_command_trains_and_says_the_figures(tmp_path, capsys):
     flags = ["--out", str(tmp_path / "out"), "--questions", "20", "--epochs", "1"]
     command.run(parser.parse_args(["--data", str(data), *flags]))
     assert json.loads(capsys.readouterr().out)["questions"] > 0
-    assert load_reader(tmp_path / "out")("Who?", [STORY])
+    first = load_reader(tmp_path / "out")
+    more = ["--init", str(tmp_path / "out"), "--epochs", "1", "--out", str(tmp_path / "more")]
+    command.run(parser.parse_args(["--data", str(data), *more]))
+    further = load_reader(tmp_path / "more")
+    assert np.array_equal(first.rarity, further.rarity)  # it went on from the first
+    assert first("Who?", [STORY]) != further("Who?", [STORY])
 
 
 def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_path):
@@ -179,8 +185,60 @@ def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_p
     questions = held_out if is_held_out("A") else trained
     assert (not trained) == is_held_out("A")
     for question in questions:
-        assert question.near_miss != question.passage
-        assert not any(answer.lower() in question.near_miss.lower() for answer in question.answers)
+        assert question.passage not in question.near_misses
+        for passage in question.near_misses:
+            assert not any(answer.lower() in passage.lower() for answer in question.answers)
+
+
+def test_twins_are_asked_of_the_passages_of_the_data(tmp_path):
+    file = tmp_path / "twins.jsonl"
+    asked = [("t/1", "x", "Who lit it?", ["Ada Moor"]), ("t/2", "x", "Who built it?", [])]
+    lines = [dict(zip(("id", "of", "question", "answers"), one, strict=True)) for one in asked]
+    lines.append({"id": "t/3", "of": "not in the data", "question": "?", "answers": []})
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    known = {"title": "A", "context": STORY, "question": "q", "answers": ["31 m"], "id": "x"}
+    twins = read_twins([known], file)
+    assert [twin["question"] for twin in twins] == ["Who lit it?", "Who built it?"]
+    assert {twin["context"] for twin in twins} == {STORY}
+
+
+def test_our_twins_come_in_pairs_and_no_question_twice():
+    twins = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+    assert len(twins) > 1_000
+    assert all(list(twin) == ["id", "of", "question", "answers"] for twin in twins)
+    assert len({twin["id"] for twin in twins}) == len(twins)
+    assert len({(twin["of"], twin["question"]) for twin in twins}) == len(twins)
+    assert all(
+        a["answers"] and not b["answers"] for a, b in zip(twins[::2], twins[1::2], strict=True)
+    )
+    assert all(a["of"] == b["of"] for a, b in zip(twins[::2], twins[1::2], strict=True))
+
+
+def test_an_epoch_asks_twins_as_often_as_told_and_keeps_the_passages_of_a_question_together():
+    answered = Question("A", "Who lit the lamp?", STORY, ("Ada Moor",), (OTHER,))
+    twin = Question("A", "Who painted the lamp?", STORY, (), (), True)
+    vocabulary = bundled_reader().vocabulary
+    examples = Examples([answered, twin], vocabulary)
+    groups = list(examples.drawn(1.0, 0.0, 3, random.Random(0)))
+    assert sorted(map(len, groups)) == [1, 1, 1, 2]
+    (_, places, numbers), *more = batches(iter(groups), 9, vocabulary, random.Random(0))
+    assert not more and len(places) == 5
+    pair = next(number for number in numbers.tolist() if numbers.tolist().count(number) == 2)
+    first, second = np.flatnonzero(numbers == pair)
+    assert len(places[first]) and not len(places[second])
+
+
+def test_a_near_miss_costs_more_in_one_group_with_the_answer_than_apart():
+    reader = bundled_reader()
+    question = Question("A", "Who lit the lamp?", STORY, ("Ada Moor",), (OTHER,))
+    examples = Examples([question], reader.vocabulary)
+    group = [examples.answered(question), examples.unanswered(question, OTHER)]
+    batch = to_batch([example.pair for example in group], reader.vocabulary)
+    wanted = targets(batch, [example.places for example in group])
+    recipe = Recipe(dropped=0.0, shared=1.0)
+    together = loss_of(reader.weights, batch, wanted, np.array([0, 0]), recipe)
+    apart = loss_of(reader.weights, batch, wanted, np.array([0, 1]), recipe)
+    assert together.item() > apart.item()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +266,9 @@ def test_what_is_padded_has_no_say():
     short = example.answered(example.questions[0])
     long = Examples([Question("A", asked, STORY * 3, ("Ada Moor",))], reader.vocabulary)
     other = long.answered(long.questions[0])
-    (both, places), *_ = batches(iter([short, other]), 2, reader.vocabulary, random.Random(0))
+    (both, places, _), *_ = batches(
+        iter([[short], [other]]), 2, reader.vocabulary, random.Random(0)
+    )
     alone = to_batch([short.pair], reader.vocabulary)
     row = int(both.passage_mask[0].sum() > both.passage_mask[1].sum())
     pairs = zip(network(reader.weights, both), network(reader.weights, alone), strict=True)

@@ -8,6 +8,7 @@ import pytest
 from corpus.shards import Encoded, write_shard
 from mlx_toy import model_directory
 from mlx_toy.errors import UserError
+from mlx_toy.training_history import read_history
 from train import stages
 from train.card import write_card
 from train.export import export
@@ -59,6 +60,29 @@ def test_lineage_names_every_stage(exported, tmp_path, tiny_tokenizer):
     lineage = json.loads((tmp_path / "other" / "lineage.json").read_text())
     assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune", "finetune"]
     assert [stage["steps"] for stage in lineage["stages"]] == [2, 2, 1]
+
+
+def test_a_model_directory_is_enough_to_go_on_from(exported, tmp_path, tiny_tokenizer):
+    mixture = json.loads((tmp_path / "mixture.json").read_text())
+    mixture["stages"] = {"pretrain": {"book": 7}, "decay": {"book": 7}, "finetune": {"talk": 3}}
+    (tmp_path / "mixture.json").write_text(json.dumps(mixture))
+    again, out = tmp_path / "again", tmp_path / "other"
+    stages.finetune(SIZE, tmp_path, tiny_tokenizer, again, exported, steps=2)
+    export(again, tmp_path, tmp_path, out, before=[exported])
+    lineage = json.loads((out / "lineage.json").read_text())
+    assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune", "finetune"]
+    assert lineage["mixture"] == {
+        "pretrain": {"book": 1},  # what the model had read before
+        "decay": {"book": 1},
+        "finetune": {"talk": 3},
+    }
+    assert [s.name for s in read_history(out)] == ["finetune", "finetune"]
+
+
+def test_a_model_that_does_not_say_how_it_was_made_is_refused(exported, tmp_path, tiny_tokenizer):
+    (exported / "lineage.json").unlink()
+    with pytest.raises(UserError, match="does not say how the model was made"):
+        stages.finetune(SIZE, tmp_path, tiny_tokenizer, tmp_path / "again", exported)
 
 
 def test_card_names_sources_licences_and_figures(exported):

@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--decay-steps", type=int, help="at the end (default: 30%%)")
             command.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
         else:
-            command.add_argument("--init", **directory, help="run of the base model")
+            command.add_argument("--init", **directory, help="run or directory of the base model")
 
     export = commands.add_parser("export", help="write a model directory from a run")
     export.set_defaults(run_command=_export)

@@ -15,7 +15,7 @@ from train import presets
 from train.evaluation import report_card
 from train.evaluation.measures import MEASURES
 from train.evaluation.report import FILE as REPORT_FILE
-from train.export import LINEAGE_FILE
+from train.from_model import LINEAGE_FILE
 from train.records import write_text
 
 CARD_FILE = "README.md"

@@ -40,7 +40,7 @@ from train.evaluation import (
 from train.evaluation.figure import Figure
 from train.evaluation.report import FILE, Report, fingerprint
 from train.evaluation.subject import Sizes, Subject
-from train.export import LINEAGE_FILE
+from train.from_model import LINEAGE_FILE
 
 ROWS: dict[str, Callable[[Subject], dict[str, Figure]]] = {
     "text": text.measure,

@@ -19,11 +19,10 @@ from mlx_toy.errors import UserError
 from mlx_toy.model import ModelArgs
 from mlx_toy.tokenizer import Tokenizer
 from train import checkpoints
+from train.from_model import LINEAGE_FILE
 from train.history import history
 from train.loop import CHECKPOINTS
 from train.shards import read_mixture_file
-
-LINEAGE_FILE = "lineage.json"
 
 
 def training_flops(parameters: int, tokens: int) -> int:
@@ -47,8 +46,8 @@ def export(
         shards: where `mixture.json` names the sources.
         out: the model directory; one that exists is replaced.
         preset: the one that the run must have been trained with; any if None.
-        before: directories of the runs that it began from, in the order of time; what they recorded
-            is told too.
+        before: directories of the runs or the model that it began from, in the order of time; what
+            they recorded is told too.
 
     Raises:
         UserError: the run has no checkpoint, or does not fit the tokenizer or the preset.
@@ -89,16 +88,20 @@ def _lineage(
     mixture = read_mixture_file(shards)
     facts = checkpoint.facts
     stages = [_stage({**facts, "step": checkpoint.step}, parameters)]
-    before = facts
+    before, parts, sources = facts, mixture["stages"], mixture["sources"]
     while before := before.get("before"):
         stages.insert(0, _stage(before, parameters))
+        kept = {
+            name: of for name, of in before.get("mixture", {}).items() if name != facts["stage"]
+        }
+        parts, sources = {**parts, **kept}, {**before.get("sources", {}), **sources}
     return {
         "parameters": parameters,
         "architecture": facts["model"],
         "tokenizer_sha256": hashlib.sha256(tokenizer.model_proto).hexdigest(),
         "stages": stages,
-        "mixture": mixture["stages"],
-        "sources": mixture["sources"],
+        "mixture": parts,
+        "sources": sources,
         "commit": _commit(),
         "hardware": f"{info().device}: {info().device_name}",
     }

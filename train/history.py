@@ -10,7 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from mlx_toy import training_history
 from train import checkpoints, records
+from train.from_model import is_model
 from train.loop import CHECKPOINTS
 
 LOSSES = 200  # points of a stage's loss curve; each is the mean of the reports that it stands for
@@ -24,16 +26,23 @@ def history(runs: Sequence[Path]) -> dict[str, Any]:
     """What `training.json` holds.
 
     Args:
-        runs: directories of the runs, in the order of time, the last one that of the model.
+        runs: directories of the runs, in the order of time, the last one that of the model; a model
+            directory tells what it was exported with.
     """
+    told: list[Record] = []
     stages: list[Record] = []
     for run in runs:
+        if is_model(run):
+            told = json.loads((run / training_history.FILE).read_text(encoding="utf-8"))["stages"]
+            stages = []
+            continue
         stage = _stage(run)
         if stages and stages[-1]["stage"] == stage["stage"]:
             stage = _joined(stages.pop(), stage)
         stages.append(stage)
     return {
-        "stages": [
+        "stages": told
+        + [
             {
                 "stage": stage["stage"],
                 "metrics": _thinned(list(_metrics(stage["metrics"]))),

@@ -16,7 +16,7 @@ from mlx_toy.backend import mx
 
 from mlx_toy.errors import UserError
 from mlx_toy.model import ModelArgs
-from train import checkpoints, records
+from train import checkpoints, from_model, records
 from train.batches import Batches
 from train.checkpoints import Checkpoint
 from train.initial import initial_weights
@@ -66,7 +66,7 @@ def start(
 
     Args:
         settings: of the run.
-        init: a checkpoint whose weights to begin with, at step 0.
+        init: a checkpoint or a model directory whose weights to begin with, at step 0.
         branch: a checkpoint to go on from exactly, step and optimizer included.
 
     Raises:
@@ -77,7 +77,8 @@ def start(
     if source is None:
         weights = initial_weights(settings.model, settings.seed)
         return Checkpoint(0, weights, initial_state(weights), {"tokens": 0, "seconds": 0.0})
-    found = checkpoints.load(source)
+    load = from_model.load if source == init and from_model.is_model(init) else checkpoints.load
+    found = load(source)
     _check_fits(settings, found, source)
     if own is None and branch is None:
         before = {**found.facts, "step": found.step}

@@ -1,6 +1,7 @@
 """Train the reader: which words of a passage answer a question, and whether any do.
 
     python -m train reader --data DIR --out DIR      # train, and measure on held-out articles
+    python -m train reader --data DIR --out DIR --init DIR      # go on from another reader
 
 Vectors of words begin as those of our retriever, on fewer axes. Articles that the retriever
 holds out are held out here too, and the figures are theirs.
@@ -22,7 +23,7 @@ from mlx_toy.bag import BagModel
 from mlx_toy.embedder import BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import BUCKET, BUCKETS, Lexicon
-from mlx_toy.reader import Reader, save_reader
+from mlx_toy.reader import Reader, load_reader, save_reader
 from mlx_toy.reader_input import PASSAGE_TOKENS, RAREST
 from mlx_toy.reader_network import ReaderConfig, Weights, first_weights
 from train.arguments import positive
@@ -47,17 +48,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--questions", type=positive, default=None, help="train on so many (default: all)"
     )
+    command.add_argument("--init", type=Path, metavar="DIR", help="reader to go on from")
     command.add_argument("--epochs", type=positive, default=Recipe.epochs)
+    command.add_argument("--rate", type=float, default=Recipe.rate, help="peak, for Adam")
     command.add_argument("--seed", type=int, default=Recipe.seed)
 
 
 def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
     data = data_directory(options.data)
-    recipe = Recipe(options.questions or 0, options.epochs, seed=options.seed)
-    embedder = load_embedder(options.embedder)
-    if not isinstance(embedder, BagEmbedder):
-        raise UserError("the reader's vectors of words are our own embedder's: pass one of ours")
+    recipe = Recipe(options.questions or 0, options.epochs, rate=options.rate, seed=options.seed)
     trained, held_out = read_questions(data)
     if not trained:
         raise UserError(f"{data} has no questions to learn from: give the whole pack")
@@ -65,33 +65,54 @@ def run(options: argparse.Namespace) -> None:
     order.shuffle(held_out)
     if recipe.questions:
         trained = order.sample(trained, min(recipe.questions, len(trained)))
-    figures = train(embedder, trained, held_out[:MEASURED], recipe, options.out)
+    reader = load_reader(options.init) if options.init else begin(options.embedder, trained, recipe)
+    twins = [question for question in held_out if question.is_twin]
+    others = [question for question in held_out if not question.is_twin]
+    figures = train(reader, trained, others[:MEASURED] + twins, recipe, options.out)
     print(json.dumps(figures, indent=1))
 
 
+def begin(
+    embedder: str | None, trained: Sequence[Question], recipe: Recipe, sizes: ReaderConfig = SIZES
+) -> Reader:
+    """A reader that has learned nothing but the words of our retriever.
+
+    Args:
+        embedder: directory of one of ours; the bundled one without.
+        trained: questions whose passages say how rare a word is.
+        recipe: its seed counts.
+        sizes: of the network; the rows of its table are the embedder's.
+
+    Raises:
+        UserError: the embedder is not one of ours.
+    """
+    words = load_embedder(embedder)
+    if not isinstance(words, BagEmbedder):
+        raise UserError("the reader's vectors of words are our own embedder's: pass one of ours")
+    bag = words.model.config
+    config = replace(sizes, vocab_size=bag.vocab_size, buckets=bag.buckets)
+    weights = first_weights(config, word_table(words.model, config.dimensions), recipe.seed)
+    return Reader(weights, rarity_of(trained), config, words.tokenizer)
+
+
 def train(
-    embedder: BagEmbedder,
+    reader: Reader,
     trained: Sequence[Question],
     held_out: Sequence[Question],
     recipe: Recipe,
     out: Path,
-    sizes: ReaderConfig = SIZES,
 ) -> dict[str, float]:
-    """Train on some questions, write the reader to `out`, and measure it on others.
+    """Train a reader on some questions, write it to `out`, and measure it on others.
 
     Args:
-        embedder: gives the vectors of words.
+        reader: to begin with.
         trained, held_out: at least one each.
         recipe: how.
         out: directory.
-        sizes: of the network; the rows of its table are the embedder's.
     """
     out.mkdir(parents=True, exist_ok=True)
-    bag = embedder.model.config
-    config = replace(sizes, vocab_size=bag.vocab_size, buckets=bag.buckets)
-    weights = first_weights(config, word_table(embedder.model, config.dimensions), recipe.seed)
-    reader = Reader(weights, rarity_of(trained), config, embedder.tokenizer)
-    say(f"{len(trained):,} questions, {sum(w.size for w in weights.values()):,} weights")
+    count = sum(w.size for w in reader.weights.values())
+    say(f"{len(trained):,} questions, {count:,} weights")
     figures: dict[str, float] = {}
 
     def at_epoch(number: int, weights: Weights) -> None:
@@ -104,7 +125,7 @@ def train(
         write_json(report, out / "report.json")
         write_text(_card(report, reader), out / "README.md")
 
-    fit(weights, Examples(trained, reader.vocabulary), recipe, at_epoch)
+    fit(reader.weights, Examples(trained, reader.vocabulary), recipe, at_epoch)
     return figures
 
 
@@ -126,33 +147,54 @@ def rarity_of(questions: Sequence[Question]) -> np.ndarray:
 
 
 def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
-    """The reader alone, in percent, each question with the passage that answers it.
+    """The reader alone, in percent.
 
-    `refuses_near_misses` is the share of near misses that are scored below the threshold under
-    which 15 % of the answerable questions lie.
+    Each question is read with its own passage. `prefers_passage` is the share of near misses that
+    have lower odds than the passage which answers. `refuses_near_misses` is the share of them under
+    the threshold below which 15 % of the answerable questions lie, `refuses_twins` the share of
+    unanswerable twins under that of the answerable ones; a set without twins has no such figure.
     """
-    exact, overlap, holds, odds, missed = [], [], [], [], []
-    for question in questions:
+    asked = [question for question in questions if question.answers and not question.is_twin]
+    exact, overlap, holds, odds, misses, prefers = [], [], [], [], [], []
+    for question in asked:
         found = reader(question.text, [question.passage])
         said = question.passage[found[0].start : found[0].end] if found else ""
         exact.append(exact_match(said, question.answers))
         overlap.append(f1(said, question.answers))
         sentence = sentence_at(question.passage, found[0].start) if found else ""
         holds.append(any(answer.lower() in sentence.lower() for answer in question.answers))
-        odds.append(found[0].odds if found else -np.inf)
-        if question.near_miss:
-            other = reader(question.text, [question.near_miss])
-            missed.append(other[0].odds if other else -np.inf)
-    threshold = np.quantile(odds, 0.15) if odds else 0.0
+        odds.append(_odds(reader, question.text, question.passage))
+        for passage in question.near_misses[:1]:
+            misses.append(_odds(reader, question.text, passage))
+            prefers.append(misses[-1] < odds[-1])
     shares = {
-        "f1": np.mean(overlap),
-        "exact_match": np.mean(exact),
-        "sentence_holds_answer": np.mean(holds),
-        "refuses_near_misses": np.mean(np.array(missed) < threshold) if missed else 0.0,
+        "f1": overlap,
+        "exact_match": exact,
+        "sentence_holds_answer": holds,
+        "prefers_passage": prefers,
+        "refuses_near_misses": _refused(misses, odds),
     }
-    return {"questions": len(questions)} | {
-        name: round(100 * float(share), 1) for name, share in shares.items()
+    twins = [question for question in questions if question.is_twin]
+    if twins:
+        of_twins = [_odds(reader, twin.text, twin.passage) for twin in twins]
+        right = [o for o, twin in zip(of_twins, twins, strict=True) if twin.answers]
+        wrong = [o for o, twin in zip(of_twins, twins, strict=True) if not twin.answers]
+        shares["refuses_twins"] = _refused(wrong, right)
+    return {"questions": len(asked), "twins": len(twins)} | {
+        name: round(100 * float(np.mean(share)), 1) if len(share) else 0.0
+        for name, share in shares.items()
     }
+
+
+def _odds(reader: Reader, question: str, passage: str) -> float:
+    found = reader(question, [passage])
+    return found[0].odds if found else -np.inf
+
+
+def _refused(unanswerable: Sequence[float], answerable: Sequence[float]) -> np.ndarray:
+    """Which are under the threshold that refuses 15 % of the answerable ones."""
+    threshold = np.quantile(answerable, 0.15) if answerable else 0.0
+    return np.array(unanswerable) < threshold
 
 
 def _card(report: dict[str, Any], reader: Reader) -> str:

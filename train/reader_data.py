@@ -1,19 +1,20 @@
 """What the reader learns from: questions with a passage that answers them, or that does not.
 
-Three kinds, drawn anew in every epoch:
+Drawn anew in every epoch:
 
 - the annotated passage, with every place in it where an answer stands (the data does not keep the
   annotators' offsets; the sum over all places counts: Clark and Gardner 2018, arXiv:1710.10723);
-- a near miss: the passage of the same article that BM25 puts first for the question among those
-  that lack the answer, as retrieval would bring it;
-- the annotated passage and a question that was spoilt so that it no longer answers it
-  (`train/spoilt.py`).
+- beside it a near miss: one of the passages of the same article that BM25 puts first for the
+  question among those that lack the answer, as retrieval would bring it;
+- the annotated passage and a question that it does not answer: one of our own twins
+  (`train/twins.py`), or one that was spoilt by rules (`train/spoilt.py`).
 """
 
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ from mlx_toy.reader_input import (
 from train.hard_negatives import COMMON
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
+from train.twins import read_twins
 
 SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "qa/adversarial_qa", "qa/quoref")
 DEPTH = 8  # how far down BM25's ranking a near miss may be
-POOL = 64  # batches whose pairs are sorted by length together
+NEAR_MISSES = 3  # of a question that are kept
+POOL = 48  # times as many groups as a batch has pairs are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,17 @@ class Question:
         article: title.
         text: as it was asked.
         passage: the annotated one.
-        answers: the right ones.
-        near_miss: a passage of the article that lacks them; "" if there is none.
+        answers: the right ones; none if the passage does not answer.
+        near_misses: passages of the article that lack them, the nearest first.
+        is_twin: it is one of our own (`train/twins.py`).
     """
 
     article: str
     text: str
     passage: str
     answers: tuple[str, ...]
-    near_miss: str = ""
+    near_misses: tuple[str, ...] = ()
+    is_twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,15 @@ class Example:
     places: np.ndarray
 
 
+Group = list[Example]  # of one question: the passage that answers it first, then near misses
+
+
 def read_questions(data: Path) -> tuple[list[Question], list[Question]]:
-    """Answerable questions to train on, and those of held-out articles."""
+    """Questions to train on, and those of held-out articles; unanswerable ones are twins."""
     records: list[dict[str, Any]] = []
     for source in sources(SOURCES):
         records += [record for record in read_source(source, data) if record["answers"]]
+    records += read_twins(records)
     articles: dict[str, list[dict[str, Any]]] = {}
     for number, record in enumerate(records):
         articles.setdefault(str(record["title"] or number), []).append(record)
@@ -86,17 +95,20 @@ def _questions(title: str, records: Sequence[dict[str, Any]]) -> Iterator[Questi
     lowered = [passage.lower() for passage in passages]
     index = Bm25(passages, COMMON)
     for record in records:
-        answers = tuple(record["answers"])
-        wanted = [answer.lower() for answer in answers]
-        near_miss = next(
-            (
-                passages[number]
-                for number in index.best(record["question"], DEPTH)
-                if not any(answer in lowered[number] for answer in wanted)
-            ),
-            "",
+        wanted = [answer.lower() for answer in record["answers"]]
+        lacking = (
+            number
+            for number in (index.best(record["question"], DEPTH) if wanted else ())
+            if not any(answer in lowered[number] for answer in wanted)
         )
-        yield Question(title, record["question"], record["context"], answers, near_miss)
+        yield Question(
+            title,
+            record["question"],
+            record["context"],
+            tuple(record["answers"]),
+            tuple(passages[number] for number in islice(lacking, NEAR_MISSES)),
+            bool(record.get("is_twin")),
+        )
 
 
 def places_of(answers: Sequence[str], passage: str, text: Text) -> np.ndarray:
@@ -133,9 +145,9 @@ class Examples:
         places = places_of(question.answers, question.passage, self.text_of(question.passage))
         return self._example(question.text, question.passage, places) if len(places) else None
 
-    def near_miss(self, question: Question) -> Example | None:
+    def unanswered(self, question: Question, passage: str) -> Example:
         """With a passage that lacks the answer."""
-        return self._example(question.text, question.near_miss) if question.near_miss else None
+        return self._example(question.text, passage)
 
     def spoilt(self, question: Question, draw: random.Random) -> Example | None:
         """With its own passage, but asking what that does not say."""
@@ -154,42 +166,50 @@ class Examples:
         pair = self.vocabulary.pair(question, asked, self.text_of(passage))
         return Example(pair, np.zeros((0, 2), np.int32) if places is None else places)
 
-    def drawn(self, near_misses: float, spoilt: float, draw: random.Random) -> Iterator[Example]:
-        """One epoch in random order: every question, and unanswerable ones beside a share of them.
+    def drawn(
+        self, near_misses: float, spoilt: float, twins: int, draw: random.Random
+    ) -> Iterator[Group]:
+        """One epoch in random order.
 
         Args:
-            near_misses: share of the questions that also meet a near miss.
-            spoilt: share of the questions that are also asked spoilt.
+            near_misses: share of the answerable questions that meet a near miss too.
+            spoilt: share of them that are also asked spoilt.
+            twins: how often each twin is asked.
             draw: decides.
         """
-        for question in draw.sample(self.questions, len(self.questions)):
-            made = [self.answered(question)]
-            if draw.random() < near_misses:
-                made.append(self.near_miss(question))
-            if draw.random() < spoilt:
-                made.append(self.spoilt(question, draw))
-            yield from filter(None, made)
+        asked = [q for q in self.questions for _ in range(twins if q.is_twin else 1)]
+        for question in draw.sample(asked, len(asked)):
+            if not question.answers:
+                yield [self.unanswered(question, question.passage)]
+                continue
+            if answered := self.answered(question):
+                beside: Group = []
+                if question.near_misses and draw.random() < near_misses:
+                    beside = [self.unanswered(question, draw.choice(question.near_misses))]
+                yield [answered, *beside]
+            if draw.random() < spoilt and (example := self.spoilt(question, draw)):
+                yield [example]
 
 
 def batches(
-    examples: Iterator[Example], size: int, vocabulary: Vocabulary, draw: random.Random
-) -> Iterator[tuple[PairBatch, list[np.ndarray]]]:
-    """Batches of pairs of like length, in random order within a pool, with their places."""
-    pool: list[Example] = []
-    done = False
-    while not done:
-        for example in examples:
-            pool.append(example)
-            if len(pool) == size * POOL:
-                break
-        else:
-            done = True
+    groups: Iterator[Group], size: int, vocabulary: Vocabulary, draw: random.Random
+) -> Iterator[tuple[PairBatch, list[np.ndarray], np.ndarray]]:
+    """Batches of about `size` pairs of like length, in random order within a pool.
+
+    Yields:
+        the pairs, the places of each, and the number of each pair's group [B].
+    """
+    while pool := list(islice(groups, size * POOL)):
         draw.shuffle(pool)
-        pool.sort(key=lambda example: len(example.pair.passage))
-        parts = [pool[i : i + size] for i in range(0, len(pool), size)]
+        pool.sort(key=lambda group: max(len(example.pair.passage) for example in group))
+        parts: list[list[Group]] = [[]]
+        for group in pool:
+            if sum(map(len, parts[-1])) >= size:
+                parts.append([])
+            parts[-1].append(group)
         draw.shuffle(parts)
         for part in parts:
-            if len(part) == size or done:
-                batch = to_batch([example.pair for example in part], vocabulary)
-                yield batch, [example.places for example in part]
-        pool = []
+            examples = [example for group in part for example in group]
+            numbers = np.repeat(np.arange(len(part)), [len(group) for group in part])
+            batch = to_batch([example.pair for example in examples], vocabulary)
+            yield batch, [example.places for example in examples], numbers

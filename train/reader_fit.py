@@ -2,7 +2,9 @@
 
 The loss of a pair is the negative log-likelihood of where the answer begins plus that of where it
 ends, each summed over all places where it stands (Clark and Gardner 2018, arXiv:1710.10723), or of
-the place that says there is none. Adam with a rate that rises and then falls to 0.
+the place that says there is none. So that the odds of a span compare between passages, each answer
+must also win among the odds of all places of the passages that its question met (their "shared
+normalisation", here of the odds against none). Adam with a rate that rises and then falls to 0.
 """
 
 import random
@@ -17,7 +19,7 @@ import numpy as np
 from mlx_toy.reader_input import PairBatch
 from mlx_toy.reader_network import NEVER, Weights, network
 from train.progress import say
-from train.reader_data import Examples, batches
+from train.reader_data import Examples, Question, batches
 
 import mlx.optimizers as optim  # isort: skip
 
@@ -34,7 +36,8 @@ class Recipe:
         warmup: steps until it is reached.
         norm: length to which a gradient is cut.
         dropped: share of the words' and mixed values that a step does not see.
-        near_misses, spoilt: questions that are unanswerable ones too (`Examples.drawn`), a share.
+        near_misses, spoilt, twins: unanswerable questions beside the others (`Examples.drawn`).
+        shared: weight of the shared normalisation.
         seed: of weights and order.
     """
 
@@ -45,8 +48,10 @@ class Recipe:
     warmup: int = 300
     norm: float = 2.0
     dropped: float = 0.15
-    near_misses: float = 0.3
-    spoilt: float = 0.3
+    near_misses: float = 0.6
+    spoilt: float = 0.15
+    twins: int = 3
+    shared: float = 0.5
     seed: int = 0
 
 
@@ -66,18 +71,18 @@ def train(
     """
     mx.random.seed(recipe.seed)
     draw = random.Random(recipe.seed)
-    pairs = len(examples.questions) * (1 + 0.7 * recipe.near_misses + 0.9 * recipe.spoilt)
-    steps = max(1, int(recipe.epochs * pairs / recipe.batch))  # about: some have no near miss
+    steps = max(1, int(recipe.epochs * _pairs(examples.questions, recipe) / recipe.batch))
     optimizer = optim.Adam(recipe.rate, [0.9, 0.98], bias_correction=True)
     gradient_of = mx.value_and_grad(loss_of)
     step, total, since, begun = 0, 0.0, 0, time.monotonic()
     for epoch in range(1, recipe.epochs + 1):
-        drawn = examples.drawn(recipe.near_misses, recipe.spoilt, draw)
-        for batch, places in batches(drawn, recipe.batch, examples.vocabulary, draw):
+        drawn = examples.drawn(recipe.near_misses, recipe.spoilt, recipe.twins, draw)
+        for batch, places, groups in batches(drawn, recipe.batch, examples.vocabulary, draw):
             step += 1
             fall = max(0.0, 1 - step / steps)
             optimizer.learning_rate = recipe.rate * min(1.0, step / recipe.warmup, fall)
-            loss, gradient = gradient_of(weights, batch, targets(batch, places), recipe.dropped)
+            wanted = targets(batch, places)
+            loss, gradient = gradient_of(weights, batch, wanted, groups, recipe)
             gradient, _ = optim.clip_grad_norm(gradient, recipe.norm)
             weights = optimizer.apply_gradients(gradient, weights)
             mx.eval(weights, optimizer.state, loss)
@@ -107,19 +112,40 @@ def targets(batch: PairBatch, places: Sequence[np.ndarray]) -> np.ndarray:
     return wanted
 
 
-def loss_of(weights: Weights, batch: PairBatch, wanted: np.ndarray, dropped: float) -> mx.array:
+def loss_of(
+    weights: Weights, batch: PairBatch, wanted: np.ndarray, groups: np.ndarray, recipe: Recipe
+) -> mx.array:
     """The mean loss of the pairs, in nats.
 
     Args:
         weights: by name.
         batch: of pairs.
         wanted: from `targets`.
-        dropped: as in `network`.
+        groups: number of each pair's group [B]; the pairs of a group have one question.
+        recipe: how much is dropped, and the weight of the shared part.
     """
-    start, end, none = network(weights, batch, dropped)
+    start, end, none = network(weights, batch, recipe.dropped)
+    together = mx.array(groups[:, None] == groups)  # [B, B]
+    answered = mx.array(~wanted[0, :, -1])
     losses = mx.zeros(len(batch.passage))
     for edge, scores in enumerate((start, end)):
-        scores = mx.concatenate([scores, none[:, edge, None]], 1)
-        right = mx.where(mx.array(wanted[edge]), scores, NEVER)
-        losses = losses + mx.logsumexp(scores, 1) - mx.logsumexp(right, 1)
+        absent = none[:, edge, None]
+        right = mx.array(wanted[edge])
+        all_places = mx.concatenate([scores, absent], 1)
+        chosen = mx.logsumexp(mx.where(right, all_places, NEVER), 1)
+        losses = losses + mx.logsumexp(all_places, 1) - chosen
+        odds = mx.logsumexp(scores - absent, 1)  # of any place of a passage against none [B]
+        among = mx.logsumexp(mx.where(together, odds, NEVER), 1)
+        shared = among - (chosen - absent[:, 0])
+        losses = losses + recipe.shared * mx.where(answered, shared, 0.0)
     return losses.mean()
+
+
+def _pairs(questions: Sequence[Question], recipe: Recipe) -> float:
+    """About how many pairs an epoch has: not every question can be spoilt, or has its answer."""
+    pairs = 0.0
+    for question in questions:
+        times = recipe.twins if question.is_twin else 1
+        more = recipe.near_misses * bool(question.near_misses) + 0.9 * recipe.spoilt
+        pairs += times * (1 + more if question.answers else 1)
+    return pairs

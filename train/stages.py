@@ -105,7 +105,7 @@ def finetune(
         shards: directory that `python -m corpus build` wrote.
         tokenizer: the one that made the shards.
         run: directory of the run; a run that is there goes on.
-        init: checkpoint of the base model.
+        init: checkpoint or directory of the base model.
         steps: of the whole schedule; the preset's when None.
         seed: of the data.
         checkpoint_every: steps.
