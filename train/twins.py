@@ -1,0 +1,40 @@
+"""Our own questions on passages of SQuAD, in pairs: one that the passage answers, one it does not.
+
+Models learn to see that a passage does not answer only from questions that look as if it did
+(Rajpurkar, Jia and Liang 2018, arXiv:1806.03822), and those of the data all have answers. So these
+were written for this project, with the help of an AI assistant, each beside an answerable twin of
+like form, so that form tells nothing. A line names a question of the data whose passage is meant;
+the passages stay where they are:
+
+    {"id": "twins/0001", "of": "squad/72a11d49aa57", "question": "…", "answers": ["…"]}
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parents[1] / "corpus" / "twins.jsonl"
+
+
+def read_twins(records: Iterable[dict[str, Any]], file: Path = FILE) -> list[dict[str, Any]]:
+    """The twins of passages that are at hand, as records of questions with `is_twin`.
+
+    Args:
+        records: with title, context and id.
+        file: of the twins.
+    """
+    known = {record["id"]: record for record in records}
+    twins = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [
+        {
+            "title": known[twin["of"]]["title"],
+            "context": known[twin["of"]]["context"],
+            "question": twin["question"],
+            "answers": twin["answers"],
+            "id": twin["id"],
+            "is_twin": True,
+        }
+        for twin in twins
+        if twin["of"] in known
+    ]
