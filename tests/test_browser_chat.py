@@ -13,7 +13,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 Page, Browser, Locator = sync_api.Page, sync_api.Browser, sync_api.Locator
 
-ATTEMPTS = 3  # once in some ten, a reload of a busy browser does not find the settings
 QUESTIONS, ANSWERS = "#chat .user.message", "#chat .bot.message"
 
 
@@ -169,18 +168,14 @@ def test_settings_are_kept_by_the_browser_and_reset(page: Page):
     temperature = page.locator("#dial-temperature input[type=number]")
     expect(temperature).to_have_value("0")  # as the app was started
     shoot(page, "settings")
-    for _ in range(ATTEMPTS):
-        temperature.fill("1.2")
-        temperature.press("Tab")
-        page.locator("#system-prompt textarea").fill("Be brief.")
-        page.locator("#strict input").uncheck()
-        ask(page, "Hello")
-        page.reload()
-        expect(page.locator("#status")).to_contain_text("Ready")
-        page.get_by_role("button", name="Settings").click()
-        with suppress(AssertionError):
-            expect(temperature).to_have_value("1.2", timeout=8_000)
-            break
+    temperature.fill("1.2")
+    temperature.press("Tab")
+    page.locator("#strict input").uncheck()
+    page.locator("#system-prompt textarea").fill("Be brief.")  # as a paste does, without a key
+    ask(page, "Hello")
+    page.reload()
+    expect(page.locator("#status")).to_contain_text("Ready")
+    page.get_by_role("button", name="Settings").click()
     expect(temperature).to_have_value("1.2")
     expect(page.locator("#system-prompt textarea")).to_have_value("Be brief.")
     expect(page.locator("#strict input")).not_to_be_checked()

@@ -58,10 +58,11 @@ class SettingsPanel:
         self._defaults = AnswerOptions.of(settings)
         # Beside the accordion: what is inside exists only once it was opened.
         self._kept = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        with gr.Accordion("Settings", open=False, elem_id="settings"):
+        with gr.Accordion("Settings", open=False, elem_id="settings") as self._accordion:
             self._build(as_text(settings.model or "the bundled one"))
         # By hand only: a page that is opened changes its components, too, before they are restored.
-        changes = [component.input for component in self.inputs]
+        # A text that is pasted with the mouse is no input to Gradio; leaving the field is seen.
+        changes = [*(component.input for component in self.inputs), self._system_prompt.blur]
         gr.on(
             changes, self.changed, self.inputs, [self._kept], trigger_mode="always_last", **AT_ONCE
         )
@@ -76,7 +77,7 @@ class SettingsPanel:
             info="An answer from documents may then consist only of their words.",
             elem_id="strict",
         )
-        system_prompt = gr.Textbox(
+        self._system_prompt = gr.Textbox(
             label="System prompt",
             info="What the model is told before a chat. Small models hardly follow it.",
             lines=2,
@@ -86,12 +87,17 @@ class SettingsPanel:
         )
         sliders = [self._slider(dial) for dial in DIALS]
         self._names = ["strict", "system_prompt", *(dial.name for dial in DIALS)]
-        self.inputs: list[Any] = [strict, system_prompt, *sliders]
+        self.inputs: list[Any] = [strict, self._system_prompt, *sliders]
         self._reset = gr.Button("Reset to defaults", size="sm", elem_id="reset-settings")
 
     def connect(self, page: gr.Blocks) -> None:
-        """Put the dials where this browser left them, when the page is opened."""
-        page.load(self.restored, [self._kept], self.inputs, **AT_ONCE)
+        """Put the dials where this browser left them, when the page is opened.
+
+        And when the panel is: Gradio loses what it is told of a component that is just coming into
+        being, which happens where the panel is opened while the page is still restored.
+        """
+        for opened in (page.load, self._accordion.expand):
+            opened(self.restored, [self._kept], self.inputs, **AT_ONCE)
 
     def options(self, *values: Any) -> AnswerOptions:
         """What the dials say.
