@@ -2,7 +2,7 @@
 
 Why it is careful: the file comes from a stranger. What it is, is decided by its content and not
 only by its name; every limit is checked before the work it limits; all but plain text is parsed by
-another process (`reader_process.py`) that can be killed; and whatever is wrong becomes one sentence
+another process (`format_process.py`) that can be killed; and whatever is wrong becomes one sentence
 that names the file and says what to do.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 
 from mlx_toy.code_structure import SUFFIXES, code_blocks
 from mlx_toy.files import SourceFile, clean_name, read_file
+from mlx_toy.format_process import Limits, ReaderError, run_reader
 from mlx_toy.outline import assemble
 from mlx_toy.page_text import clean_text, join_pages
-from mlx_toy.reader_process import Limits, ReaderError, run_reader
 from mlx_toy.refusals import NOUNS, READABLE, DocumentError, refusal
 from mlx_toy.structure import Block
 from mlx_toy.text_encoding import decode, describe

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mlx_toy.format_process import Limits
 from mlx_toy.page_text import clean_text
-from mlx_toy.reader_process import Limits
 from mlx_toy.refusals import DocumentError
 
 MAX_NAME = 120  # characters of a file's name that are kept and shown

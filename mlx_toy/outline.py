@@ -11,7 +11,7 @@ def assemble(pieces: Iterable[dict[str, Any]]) -> tuple[str, tuple[Block, ...]]:
     """Join pieces, and note where each of them stands.
 
     Args:
-        pieces: records with "text", as in `mlx_toy/readers/output.py`, in reading order.
+        pieces: records with "text", as in `mlx_toy/formats/output.py`, in reading order.
 
     Returns:
         The text, and its headings, paragraphs and runs of lines in order.

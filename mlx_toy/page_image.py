@@ -3,7 +3,7 @@
     image = page_image(path, [3, 4], [Mark("It opens at ", "six", " in the morning.")])
 
 The PDF is a stranger's, so another process draws it, within limits of time and memory
-(`reader_process.py`); what comes back is a picture of bounded size. Pictures that were drawn lately
+(`format_process.py`); what comes back is a picture of bounded size. Pictures that were drawn lately
 are kept, by the file and what was asked.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlx_toy.errors import UserError
-from mlx_toy.reader_process import Limits, ReaderError, run_reader
+from mlx_toy.format_process import Limits, ReaderError, run_reader
 from mlx_toy.refusals import refusal
 
 MAX_WIDTH, MAX_HEIGHT = 1_000, 1_500  # pixels: text of a printed page can be read

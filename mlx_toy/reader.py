@@ -4,7 +4,7 @@ Why beside a language model: a decoder of a few million parameters sees of each 
 stands before it, and copies well but chooses badly. This network reads to both sides and is trained
 for nothing but where an answer begins and ends (`reader_network.py`). The language model may copy
 what it found (`choices.py`). "Reader" as in retriever and reader (Chen et al. 2017,
-arXiv:1704.00051); what reads files is in `readers/`.
+arXiv:1704.00051); what reads files is in `formats/`.
 """
 
 import json

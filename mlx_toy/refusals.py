@@ -3,7 +3,7 @@
 from typing import Any
 
 from mlx_toy.errors import UserError
-from mlx_toy.reader_process import Limits
+from mlx_toy.format_process import Limits
 
 READABLE = "PDF, Word (.docx), EPUB, HTML, CSV, Markdown, source code or plain text"
 NOUNS = {

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mlx_toy import documents
 from mlx_toy.documents import Document, read_document
+from mlx_toy.formats.table_text import row_lines
 from mlx_toy.outline import assemble
 from mlx_toy.passages import split_passages
-from mlx_toy.readers.table_text import row_lines
 
 
 def test_word_headings_lists_and_tables(tmp_path):
@@ -207,14 +207,14 @@ def in_process():
     import sys
     from importlib import import_module
 
-    from mlx_toy.readers.__main__ import READERS
-    from mlx_toy.readers.output import Output, Refused
+    from mlx_toy.formats.__main__ import READERS
+    from mlx_toy.formats.output import Output, Refused
 
     def run(data: bytes, kind: str, limits, poll=None) -> list[dict]:
         lines = io.StringIO()
         stdout, sys.stdout = sys.stdout, lines
         try:
-            reader: Callable = import_module(f"mlx_toy.readers.{READERS[kind]}").read
+            reader: Callable = import_module(f"mlx_toy.formats.{READERS[kind]}").read
             reader(data, kind, Output(vars(limits)))
         except Refused as refused:
             raise documents.ReaderError(refused.code) from refused

@@ -19,8 +19,8 @@ from PIL import Image
 
 from mlx_toy import page_image as module
 from mlx_toy.errors import UserError
+from mlx_toy.formats.pdf_page import PALE, STRONG, find_mark
 from mlx_toy.page_image import MAX_HEIGHT, MAX_WIDTH, Mark, PageImage, page_image
-from mlx_toy.readers.pdf_page import PALE, STRONG, find_mark
 
 PAGES = [
     "It was opened in 1962 by Ada Brown, who baked only rye bread.",

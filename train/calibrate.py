@@ -5,8 +5,9 @@
 
 Questions come from the SQuAD training articles that the retriever was not trained on, each twice:
 with the passage that answers it, and with the passages of the same article that share most words
-with it but lack the answer, as retrieval would bring them. Every figure in the file is of articles
-that the fit which gave it had not seen.
+with it but lack the answer, as retrieval would bring them. Our own twins on those articles
+(`train/twins.py`) are asked of the passage that they were written for, which answers one of two.
+Every figure in the file is of articles that the fit which gave it had not seen.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from train.arguments import positive
 from train.records import write_json
 from train.retrieval_data import is_held_out
 from train.squad import f1
+from train.twins import read_twins
 
 SOURCE = "qa/squad_train"
 EVIDENCE = (
@@ -63,12 +65,14 @@ class Item:
         question: as it was asked.
         passages: what the model reads.
         answers: the right ones; empty if the passages have none.
+        is_twin: it is one of our own.
     """
 
     article: str
     question: str
     passages: list[str]
     answers: list[str]
+    is_twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,20 @@ def read_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:
     chosen = [record for records in articles.values() for record in records]
     if not chosen:
         raise UserError(f"{data} has no articles of {SOURCE} to calibrate on")
-    random.Random(seed).shuffle(chosen)
-    for number, record in enumerate(chosen[:questions]):
+    draw = random.Random(seed)
+    draw.shuffle(chosen)
+    twins = read_twins(chosen)
+    draw.shuffle(twins)
+    for number, record in enumerate([*chosen[:questions], *twins[:questions]]):
         title, question, answers = record["title"], record["question"], record["answers"]
         shown = SHOWN[number % len(SHOWN)]
         others = sorted({other["context"] for other in articles[title]} - {record["context"]})
         lowered = [answer.lower() for answer in answers]
         others = [other for other in others if not any(a in other.lower() for a in lowered)]
         others.sort(key=lambda other: missing(question, other).share)
-        yield Item(title, question, [record["context"], *others[: shown - 1]], answers)
-        if answers and others:
+        is_twin = bool(record.get("is_twin"))
+        yield Item(title, question, [record["context"], *others[: shown - 1]], answers, is_twin)
+        if others and not is_twin:
             yield Item(title, question, others[:shown], [])
 
 
@@ -150,10 +158,12 @@ def fit_answerable(
     fitted, predicted = _fit(outcomes, signals, answerable)
     threshold = float(np.quantile(predicted[answerable], false_refusals))
     refused = predicted < threshold
+    twins = np.array([outcome.item.is_twin for outcome in outcomes])
     return fitted | {
         "threshold": round(threshold, 4),
         "false_refusals": _percent(refused[answerable]),
-        "correct_refusals": _percent(refused[~answerable]),
+        "correct_refusals": _percent(refused[~answerable & ~twins]),
+        "correct_refusals_of_twins": _percent(refused[~answerable & twins]),
     }
 
 
@@ -277,7 +287,8 @@ def describe(fitted: dict[str, Any]) -> str:
             f"Do the passages answer? From {', '.join(one['weights'])}:",
             f"  area under the ROC curve {one['area_under_roc']:.3f}; "
             f"refused: {one['false_refusals']} % of the answerable, "
-            f"{one['correct_refusals']} % of the others",
+            f"{one['correct_refusals']} % of the near misses, "
+            f"{one['correct_refusals_of_twins']} % of the twins",
             *_table(one),
         ]
     for one in fitted["correct"]:

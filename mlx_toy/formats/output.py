@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlx_toy.readers.table_text import row_lines
+from mlx_toy.formats.table_text import row_lines
 
 MAX_INDENT = 8  # levels of a list within a list that are shown
 
@@ -28,7 +28,7 @@ class Output:
     """Writes pieces to standard output and stops when there are too many characters.
 
     Args:
-        limits: the fields of `mlx_toy.reader_process.Limits`.
+        limits: the fields of `mlx_toy.format_process.Limits`.
     """
 
     def __init__(self, limits: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.parsers import expat
 
-from mlx_toy.readers.output import Output, Refused
+from mlx_toy.formats.output import Output, Refused
 
 CHUNK = 2**16  # bytes
 MAX_DEPTH = 500  # elements within elements
@@ -25,12 +25,12 @@ def read(data: bytes, kind: str, out: Output) -> None:
     archive = Archive(data, out.limits["max_unpacked_bytes"])
     if archive.word_part:
         out.send(kind="word")
-        from mlx_toy.readers.word import read_word
+        from mlx_toy.formats.word import read_word
 
         read_word(archive, out)
     elif "META-INF/container.xml" in archive.names:
         out.send(kind="epub")
-        from mlx_toy.readers.epub import read_epub
+        from mlx_toy.formats.epub import read_epub
 
         read_epub(archive, out)
     else:

@@ -7,9 +7,9 @@ recommendation of the W3C. Pages that are only the table of contents are left ou
 import posixpath
 from urllib.parse import unquote
 
-from mlx_toy.readers.archive import Archive, xml_events
-from mlx_toy.readers.html import decode_page, read_page
-from mlx_toy.readers.output import Output, Refused
+from mlx_toy.formats.archive import Archive, xml_events
+from mlx_toy.formats.html import decode_page, read_page
+from mlx_toy.formats.output import Output, Refused
 
 _PAGES = ("application/xhtml+xml", "text/html")
 _FONT_SCRAMBLING = ("obfuscation", "idpf.org/2008/embedding", "adobe.com/pdf/enc")

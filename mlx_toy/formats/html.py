@@ -6,8 +6,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
-from mlx_toy.readers.html_table import table_rows
-from mlx_toy.readers.output import Output, Refused
+from mlx_toy.formats.html_table import table_rows
+from mlx_toy.formats.output import Output, Refused
 from mlx_toy.text_encoding import decode
 
 DROPPED = frozenset(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pypdfium2 as pdfium
 
-from mlx_toy.readers.output import Output, Refused
-from mlx_toy.readers.pdf_columns import Pieces, in_columns
+from mlx_toy.formats.output import Output, Refused
+from mlx_toy.formats.pdf_columns import Pieces, in_columns
 
 MAX_PIECES = 400  # of a page; programs that place each letter by itself write column by column
 

@@ -1,7 +1,7 @@
 """Run the readers of risky formats in another process, and pass on what they find.
 
 Why: what a stranger's file does to a parser must not happen to the app. The process gets the bytes
-through a pipe, has a time limit here and limits of its own (`mlx_toy/readers/__main__.py`), and is
+through a pipe, has a time limit here and limits of its own (`mlx_toy/formats/__main__.py`), and is
 killed when it is late, when the caller gives up, or when nobody listens any more.
 """
 
@@ -58,7 +58,7 @@ class ReaderError(Exception):
 def run_reader(
     data: bytes, kind: str, limits: Limits, poll: Callable[[], None] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The records that a reader writes about a file; see `mlx_toy/readers/output.py`.
+    """The records that a reader writes about a file; see `mlx_toy/formats/output.py`.
 
     Args:
         data: the file.
@@ -69,7 +69,7 @@ def run_reader(
     Raises:
         ReaderError: it could not be read to its end.
     """
-    command = [sys.executable, "-P", "-m", "mlx_toy.readers", kind, json.dumps(asdict(limits))]
+    command = [sys.executable, "-P", "-m", "mlx_toy.formats", kind, json.dumps(asdict(limits))]
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     worker = subprocess.Popen(

@@ -1,11 +1,11 @@
 """Read the text of one file from standard input, in a process of its own that may be killed.
 
 Why: a PDF, a Word file or a web page is work that strangers set; a hostile or broken one may loop,
-eat memory or crash the parser. `mlx_toy/reader_process.py` starts this as a fresh interpreter with
+eat memory or crash the parser. `mlx_toy/format_process.py` starts this as a fresh interpreter with
 a time limit, and it limits its own memory, processor time and output before it parses anything. The
 bytes come through a pipe: what is read is what was checked, whatever becomes of the file.
 
-Run:  python -P -m mlx_toy.readers KIND LIMITS < FILE
+Run:  python -P -m mlx_toy.formats KIND LIMITS < FILE
       with LIMITS as JSON and KIND "pdf", "page" (of a PDF, as a picture), "zip" (Word or EPUB),
       "html", "csv" or "tsv"
 
@@ -20,7 +20,7 @@ import threading
 import time
 from importlib import import_module
 
-from mlx_toy.readers.output import Output, Refused
+from mlx_toy.formats.output import Output, Refused
 
 WATCH_S = 0.02  # between two looks at the memory that is held
 READERS = {
@@ -77,7 +77,7 @@ def main() -> None:
         threading.Thread(target=watch_memory, args=(limits["memory_bytes"],), daemon=True).start()
     out = Output(limits)
     try:
-        import_module(f"mlx_toy.readers.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)
+        import_module(f"mlx_toy.formats.{READERS[kind]}").read(sys.stdin.buffer.read(), kind, out)
         out.send(done=True)
     except Refused as refused:
         out.send(error=refused.code, value=refused.value)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from mlx_toy.readers.archive import xml_events
+from mlx_toy.formats.archive import xml_events
 
 MAX_INHERITANCE = 20  # styles that a style is based on
 _HEADING = re.compile(r"heading ([1-9])")

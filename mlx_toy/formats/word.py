@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mlx_toy.readers.archive import Archive, xml_events
-from mlx_toy.readers.output import Output
-from mlx_toy.readers.word_styles import Style, read_formats, read_styles
+from mlx_toy.formats.archive import Archive, xml_events
+from mlx_toy.formats.output import Output
+from mlx_toy.formats.word_styles import Style, read_formats, read_styles
 
 _SKIPPED = {"del", "moveFrom", "Fallback", "pPrChange", "rPrChange", "tblPrChange", "instrText"}
 _HEADER_MARK_OFF = {"0", "false", "off"}

@@ -4,8 +4,8 @@ import csv
 import io
 from itertools import islice
 
-from mlx_toy.readers.output import Output, Refused
-from mlx_toy.readers.table_text import is_number
+from mlx_toy.formats.output import Output, Refused
+from mlx_toy.formats.table_text import is_number
 from mlx_toy.text_encoding import decode
 
 DELIMITERS = ",;\t|"

@@ -15,7 +15,7 @@ import pypdfium2 as pdfium
 from PIL import Image, ImageChops, ImageDraw
 from pypdfium2 import raw
 
-from mlx_toy.readers.output import Output, Refused
+from mlx_toy.formats.output import Output, Refused
 
 MAX_CHARACTERS = 50_000  # of a page that are searched: ten times a full one
 MIN_FOUND = 0.5  # of the letters of a mark: with fewer, as at a page's end, it is not marked
