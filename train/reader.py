@@ -152,7 +152,7 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
     Each question is read with its own passage. `prefers_passage` is the share of near misses that
     have lower odds than the passage which answers. `refuses_near_misses` is the share of them under
     the threshold below which 15 % of the answerable questions lie, `refuses_twins` the share of
-    unanswerable twins under that of the answerable ones; a set without twins has no such figure.
+    unanswerable twins under that of the answerable ones. What a set has none of is 0.
     """
     asked = [question for question in questions if question.answers and not question.is_twin]
     exact, overlap, holds, odds, misses, prefers = [], [], [], [], [], []
@@ -175,11 +175,10 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
         "refuses_near_misses": _refused(misses, odds),
     }
     twins = [question for question in questions if question.is_twin]
-    if twins:
-        of_twins = [_odds(reader, twin.text, twin.passage) for twin in twins]
-        right = [o for o, twin in zip(of_twins, twins, strict=True) if twin.answers]
-        wrong = [o for o, twin in zip(of_twins, twins, strict=True) if not twin.answers]
-        shares["refuses_twins"] = _refused(wrong, right)
+    of_twins = [_odds(reader, twin.text, twin.passage) for twin in twins]
+    right = [o for o, twin in zip(of_twins, twins, strict=True) if twin.answers]
+    wrong = [o for o, twin in zip(of_twins, twins, strict=True) if not twin.answers]
+    shares["refuses_twins"] = _refused(wrong, right)
     return {"questions": len(asked), "twins": len(twins)} | {
         name: round(100 * float(np.mean(share)), 1) if len(share) else 0.0
         for name, share in shares.items()
@@ -221,7 +220,11 @@ On {figures["questions"]:,} questions of articles that were held out, each with 
 the reader alone: F1 {figures["f1"]} %, exact match {figures["exact_match"]} %; the sentence of its
 words holds the answer for {figures["sentence_holds_answer"]} %. At the threshold that refuses 15 %
 of these, it refuses {figures["refuses_near_misses"]} % of the same questions with the passage of
-their article that BM25 puts first among those without the answer.
+their article that BM25 puts first among those without the answer; {figures["prefers_passage"]} % of
+these passages have lower odds than the one that answers. The hardest are questions that were
+written to look as if their passage answered them, each beside an answerable twin: of
+{figures["twins"]:,} twins on held-out articles it refuses {figures["refuses_twins"]} % of the
+unanswerable ones where it refuses 15 % of the answerable.
 
 ## Training
 
@@ -230,6 +233,7 @@ their article that BM25 puts first among those without the answer.
 | source | licence | attribution |
 |---|---|---|
 {rows}
+| `corpus/twins.jsonl` | Apache-2.0 | the authors of mlx-toy, with an AI assistant |
 
 The weights are offered under CC BY-SA 4.0, because sources with a share-alike licence are among
 the data. Vectors of words begin as the bundled retriever's, whose card names its sources.
