@@ -3,25 +3,20 @@
     python -m train calibrate --model DIR --data DIR      writes DIR/calibration.json
     python -m train calibrate --data DIR --out mlx_toy/weights      evidence alone, for other models
 
-Questions come from the SQuAD training articles that the retriever was not trained on, each twice:
-with the passage that answers it, and with the passages of the same article that share most words
-with it but lack the answer, as retrieval would bring them. Our own twins on those articles
-(`train/twins.py`) are asked of the passage that they were written for, which answers one of two.
-Every figure in the file is of articles that the fit which gave it had not seen.
+On which questions stands in `train/calibration_questions.py`. Every figure in the file is of
+articles that the fit which gave it had not seen.
 """
 
 import argparse
 import math
-import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from corpus.readers import read_json_lines
 from mlx_toy.choices import likely_first
 from mlx_toy.confidence import (
     CALIBRATION_FILE,
@@ -33,17 +28,15 @@ from mlx_toy.confidence import (
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from mlx_toy.evidence import missing, rank_sentences
+from mlx_toy.evidence import rank_sentences
 from mlx_toy.grounding import nearness, plan, signals_of, start_answer
 from mlx_toy.reader import bundled_reader
 from train import logistic
 from train.arguments import positive
+from train.calibration_questions import SOURCE, Item, read_items
 from train.records import write_json
-from train.retrieval_data import is_held_out
 from train.squad import f1
-from train.twins import read_twins
 
-SOURCE = "qa/squad_train"
 EVIDENCE = (
     *("score", "margin", "missing", "missing_here", "missing_names", "sentences"),
     *("found", "picked"),
@@ -53,26 +46,6 @@ MODEL = ("chosen", "own", "refusal")
 CORRECT = ("chosen", "own", "kind", "margin", "found", "picked")
 RIGHT_F1 = 0.5  # from this overlap with a gold answer on, the model's words count as the answer
 LIKELIER = 0.5
-SHOWN = (1, 3)  # passages put before the model, in turn: one as in tests, three as in the app
-
-
-@dataclass(frozen=True)
-class Item:
-    """A question with passages that answer it or do not.
-
-    Attributes:
-        article: its title.
-        question: as it was asked.
-        passages: what the model reads.
-        answers: the right ones; empty if the passages have none.
-        is_twin: it is one of our own.
-    """
-
-    article: str
-    question: str
-    passages: list[str]
-    answers: list[str]
-    is_twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,36 +55,6 @@ class Outcome:
     item: Item
     signals: Signals
     f1: float = 0.0
-
-
-def read_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:
-    """Questions of held-out articles, each with passages that answer it and with some that do not.
-
-    Raises:
-        UserError: the data has no SQuAD training questions.
-    """
-    articles: dict[str, list[dict[str, Any]]] = {}
-    for record in read_json_lines(data / f"{SOURCE}.jsonl.xz"):
-        if is_held_out(str(record["title"])):
-            articles.setdefault(record["title"], []).append(record)
-    chosen = [record for records in articles.values() for record in records]
-    if not chosen:
-        raise UserError(f"{data} has no articles of {SOURCE} to calibrate on")
-    draw = random.Random(seed)
-    draw.shuffle(chosen)
-    twins = read_twins(chosen)
-    draw.shuffle(twins)
-    for number, record in enumerate([*chosen[:questions], *twins[:questions]]):
-        title, question, answers = record["title"], record["question"], record["answers"]
-        shown = SHOWN[number % len(SHOWN)]
-        others = sorted({other["context"] for other in articles[title]} - {record["context"]})
-        lowered = [answer.lower() for answer in answers]
-        others = [other for other in others if not any(a in other.lower() for a in lowered)]
-        others.sort(key=lambda other: missing(question, other).share)
-        is_twin = bool(record.get("is_twin"))
-        yield Item(title, question, [record["context"], *others[: shown - 1]], answers, is_twin)
-        if others and not is_twin:
-            yield Item(title, question, others[:shown], [])
 
 
 def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) -> list[Outcome]:

@@ -1,0 +1,71 @@
+"""Questions that decide when the app answers, with passages that answer them or do not.
+
+They come from the SQuAD training articles that the retriever was not trained on, each twice: with
+the passage that answers it, and with the passages of the same article that share most words with it
+but lack the answer, as retrieval would bring them. Our own twins on those articles
+(`train/twins.py`) are asked of the passage that they were written for, which answers one of two.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.readers import read_json_lines
+from mlx_toy.errors import UserError
+from mlx_toy.evidence import missing
+from train.retrieval_data import is_held_out
+from train.twins import read_twins
+
+SOURCE = "qa/squad_train"
+SHOWN = (1, 3)  # passages put before the model, in turn: one as in tests, three as in the app
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question with passages that answer it or do not.
+
+    Attributes:
+        article: its title.
+        question: as it was asked.
+        passages: what the model reads.
+        answers: the right ones; empty if the passages have none.
+        is_twin: it is one of our own.
+    """
+
+    article: str
+    question: str
+    passages: list[str]
+    answers: list[str]
+    is_twin: bool = False
+
+
+def read_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:
+    """Questions of held-out articles, each with passages that answer it and with some that do not.
+
+    Raises:
+        UserError: the data has no SQuAD training questions.
+    """
+    articles: dict[str, list[dict[str, Any]]] = {}
+    for record in read_json_lines(data / f"{SOURCE}.jsonl.xz"):
+        if is_held_out(str(record["title"])):
+            articles.setdefault(record["title"], []).append(record)
+    chosen = [record for records in articles.values() for record in records]
+    if not chosen:
+        raise UserError(f"{data} has no articles of {SOURCE} to calibrate on")
+    draw = random.Random(seed)
+    draw.shuffle(chosen)
+    twins = read_twins(chosen)
+    draw.shuffle(twins)
+    for number, record in enumerate([*chosen[:questions], *twins[:questions]]):
+        title, question, answers = record["title"], record["question"], record["answers"]
+        shown = SHOWN[number % len(SHOWN)]
+        others = sorted({other["context"] for other in articles[title]} - {record["context"]})
+        lowered = [answer.lower() for answer in answers]
+        others = [other for other in others if not any(a in other.lower() for a in lowered)]
+        others.sort(key=lambda other: missing(question, other).share)
+        is_twin = bool(record.get("is_twin"))
+        yield Item(title, question, [record["context"], *others[: shown - 1]], answers, is_twin)
+        if others and not is_twin:
+            yield Item(title, question, others[:shown], [])
