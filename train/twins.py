@@ -3,8 +3,11 @@
 Models learn to see that a passage does not answer only from questions that look as if it did
 (Rajpurkar, Jia and Liang 2018, arXiv:1806.03822), and those of the data all have answers. So these
 were written for this project, with the help of an AI assistant, each beside an answerable twin of
-like form, so that form tells nothing. A line names a question of the data whose passage is meant;
-the passages stay where they are:
+like form, so that form tells nothing. An unanswerable one asks for another person or thing that the
+passage names or might name, for another fact about the right one, for the opposite of what is said,
+under another condition (a year, a place, a cause), or for what goes together with what is said; in
+each case words of the right kind stand there to be taken for the answer. A line names a question of
+the data whose passage is meant; the passages stay where they are:
 
     {"id": "twins/0001", "of": "squad/72a11d49aa57", "question": "…", "answers": ["…"]}
 """
