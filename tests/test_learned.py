@@ -71,6 +71,16 @@ def test_a_decay_replaces_what_its_trunk_did_after_it(tmp_path: Path):
     assert stage.metrics[-1].seconds == 50 * 100 / 50
 
 
+def test_a_run_that_begins_with_the_weights_of_another_is_a_stage_of_its_own(tmp_path: Path):
+    first = write_run(tmp_path / "first", range(1, 31), "finetune")
+    again = write_run(tmp_path / "again", range(1, 21), "finetune")
+    stages = read_back(tmp_path, [first, again])
+    assert [(stage.name, stage.metrics[-1].step) for stage in stages] == [
+        ("finetune", 30),
+        ("finetune", 20),
+    ]
+
+
 def test_a_long_run_is_thinned_and_keeps_its_ends(tmp_path: Path):
     run = write_run(tmp_path / "run", range(1, 1001))
     (stage,) = read_back(tmp_path, [run])

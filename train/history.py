@@ -37,7 +37,7 @@ def history(runs: Sequence[Path]) -> dict[str, Any]:
             stages = []
             continue
         stage = _stage(run)
-        if stages and stages[-1]["stage"] == stage["stage"]:
+        if stages and stages[-1]["stage"] == stage["stage"] and _goes_on(stages[-1], stage):
             stage = _joined(stages.pop(), stage)
         stages.append(stage)
     return {
@@ -62,6 +62,12 @@ def _stage(run: Path) -> Record:
         "metrics": records.read(run / records.METRICS_FILE),
         "samples": records.read(run / records.SAMPLES_FILE),
     }
+
+
+def _goes_on(trunk: Record, branch: Record) -> bool:
+    """Whether a run counts on the steps of the other; one that began with its weights does not."""
+    firsts = [min((r["step"] for r in run["metrics"]), default=0) for run in (trunk, branch)]
+    return firsts[0] < firsts[1]
 
 
 def _joined(trunk: Record, branch: Record) -> Record:

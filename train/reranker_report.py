@@ -256,7 +256,7 @@ sample). The app abstains by the cosine and shows the relevance beside it.
 - Reading the best 20 candidates with the reader (`mlx_toy/reader.py`) and adding its odds of an
   answer, weighed on held-out articles. With a reader whose odds were trained to compare between
   passages, on 400 questions each: R@1 .887 -> .902 and R@5 .980 -> .983 on SQuAD dev, R@1 .603 ->
-  .593 and R@5 .838 -> .838 on FairytaleQA validation. What it brings is near chance, for 60 ms more.
+  .593 and R@5 .838 -> .838 on FairytaleQA validation: near chance, for 60 ms more.
 
 The vectors of words did pay there: R@5 .931 -> .935 on SQuAD and .865 -> .881 on FairytaleQA, R@1
 .799 -> .802 and .642 -> .635.
