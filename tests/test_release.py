@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import shutil
+
+from mlx_toy.backend import mx
 
 import pytest
 
@@ -10,6 +13,7 @@ from mlx_toy import model_directory
 from mlx_toy.errors import UserError
 from mlx_toy.training_history import read_history
 from train import stages
+from train.average import average
 from train.card import write_card
 from train.export import export
 from train.presets import Preset
@@ -83,6 +87,42 @@ def test_a_model_that_does_not_say_how_it_was_made_is_refused(exported, tmp_path
     (exported / "lineage.json").unlink()
     with pytest.raises(UserError, match="does not say how the model was made"):
         stages.finetune(SIZE, tmp_path, tiny_tokenizer, tmp_path / "again", exported)
+
+
+def test_an_average_lies_between_its_models_and_names_all_stages(
+    exported, tmp_path, tiny_tokenizer
+):
+    again, other, out = tmp_path / "again", tmp_path / "other", tmp_path / "mean"
+    base = tmp_path / "base" / "checkpoints" / "step-00000002"
+    stages.finetune(SIZE, tmp_path, tiny_tokenizer, again, base, steps=1, seed=1)
+    export(again, tmp_path, tmp_path, other)
+    average([exported, other], [0.75, 0.25], out)
+    one, two, mean = (
+        mx.load(str(path / model_directory.WEIGHTS)) for path in (exported, other, out)
+    )
+    for name, weight in mean.items():
+        wanted = 0.75 * one[name].astype(mx.float32) + 0.25 * two[name].astype(mx.float32)
+        assert mx.allclose(weight.astype(mx.float32), wanted, rtol=1e-2, atol=1e-4)
+    lineage = json.loads((out / "lineage.json").read_text())
+    assert [stage["steps"] for stage in lineage["stages"]] == [2, 2, 1]  # the base counts once
+    assert lineage["averaged"] == [0.75, 0.25]
+    assert read_history(out) == read_history(exported)
+
+
+@pytest.mark.parametrize("shares", [[1.0], [0.5, 0.6], [1.5, -0.5]])
+def test_shares_that_are_none_are_refused(exported, tmp_path, shares):
+    with pytest.raises(UserError, match="as many shares"):
+        average([exported, exported], shares, tmp_path / "mean")
+
+
+def test_models_of_two_kinds_are_not_averaged(exported, tiny_model_dir, tmp_path):
+    lineage = json.loads((exported / "lineage.json").read_text())
+    odd = tmp_path / "odd"
+    shutil.copytree(tiny_model_dir, odd)
+    (odd / "lineage.json").write_text(json.dumps(lineage | {"architecture": {}}))
+    with pytest.raises(UserError, match="another architecture or tokenizer"):
+        average([exported, odd], [0.5, 0.5], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
 
 
 def test_card_names_sources_licences_and_figures(exported):

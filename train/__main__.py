@@ -185,6 +185,12 @@ def _parser() -> argparse.ArgumentParser:
         help="runs that this one began from, oldest first, for the page that shows how it learned",
     )
 
+    from train import average
+
+    mean = commands.add_parser("average", help="one model of several fine-tunings of one base")
+    mean.set_defaults(run_command=average.run)
+    average.add_arguments(mean)
+
     from train import calibrate as calibration
     from train import evaluate as evaluation
     from train import reader
