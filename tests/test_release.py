@@ -105,7 +105,11 @@ def test_an_average_lies_between_its_models_and_names_all_stages(
         assert mx.allclose(weight.astype(mx.float32), wanted, rtol=1e-2, atol=1e-4)
     lineage = json.loads((out / "lineage.json").read_text())
     assert [stage["steps"] for stage in lineage["stages"]] == [2, 2, 1]  # the base counts once
-    assert lineage["averaged"] == [0.75, 0.25]
+    assert [(part["share"], part["tokens"]) for part in lineage["averaged"]] == [
+        (0.75, 256),
+        (0.25, 128),
+    ]
+    assert "75% of that of 256 tokens and 25% of that of 128" in write_card(out, True).read_text()
     assert read_history(out) == read_history(exported)
 
 

@@ -75,7 +75,11 @@ def average(models: Sequence[Path], shares: Sequence[float], out: Path) -> None:
     for lineage in lineages[1:]:
         stages += [stage for stage in lineage["stages"] if stage not in stages]
     sources = {name: of for one in reversed(lineages) for name, of in one["sources"].items()}
-    lineage = {**lineages[0], "stages": stages, "sources": sources, "averaged": list(shares)}
+    averaged = [
+        {"share": share, "tokens": one["stages"][-1]["tokens"]}
+        for share, one in zip(shares, lineages, strict=True)
+    ]
+    lineage = {**lineages[0], "stages": stages, "sources": sources, "averaged": averaged}
     args = ModelArgs.from_dict(lineage["architecture"])
     tokenizer = Tokenizer.load(models[0])
     texts = {LINEAGE_FILE: json.dumps(lineage, indent=1, ensure_ascii=False)}

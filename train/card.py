@@ -102,7 +102,7 @@ answer stands verbatim in its passage.
 ## Training
 
 {_stages(lineage)}
-
+{_averaged(lineage)}
 Hardware: {lineage["hardware"]}. Architecture:
 {_architecture(architecture)}. Code: {_code(lineage)}; seeds
 {", ".join(str(stage["seed"]) for stage in lineage["stages"])}, a stage each.
@@ -166,6 +166,18 @@ def _figures(report: dict[str, Any], chat: bool) -> str:
         f"obtained stands in `{REPORT_FILE}`."
     )
     return "\n\n".join(parts)
+
+
+def _averaged(lineage: dict[str, Any]) -> str:
+    """Of which fine-tunings the weights are the mean, if they are one."""
+    parts = lineage.get("averaged", [])
+    if not parts:
+        return ""
+    last = " and ".join(f"{p['share']:.0%} of that of {p['tokens']:,} tokens" for p in parts)
+    return (
+        f"\nThe weights are a mean of fine-tunings of one base: {last} "
+        "(`python -m train average`; Wortsman et al. 2022, arXiv:2203.05482).\n"
+    )
 
 
 def _stages(lineage: dict[str, Any]) -> str:

@@ -68,7 +68,8 @@ def run(options: argparse.Namespace) -> None:
     reader = load_reader(options.init) if options.init else begin(options.embedder, trained, recipe)
     twins = [question for question in held_out if question.is_twin]
     others = [question for question in held_out if not question.is_twin]
-    figures = train(reader, trained, others[:MEASURED] + twins, recipe, options.out)
+    before = _recipe_of(options.init) if options.init else None
+    figures = train(reader, trained, others[:MEASURED] + twins, recipe, options.out, before)
     print(json.dumps(figures, indent=1))
 
 
@@ -101,6 +102,7 @@ def train(
     held_out: Sequence[Question],
     recipe: Recipe,
     out: Path,
+    before: dict[str, Any] | None = None,
 ) -> dict[str, float]:
     """Train a reader on some questions, write it to `out`, and measure it on others.
 
@@ -109,6 +111,7 @@ def train(
         trained, held_out: at least one each.
         recipe: how.
         out: directory.
+        before: recipe of the reader to begin with, if it has learned already.
     """
     out.mkdir(parents=True, exist_ok=True)
     count = sum(w.size for w in reader.weights.values())
@@ -121,12 +124,19 @@ def train(
         figures = measure(reader, held_out)
         say(f"epoch {number}: {json.dumps(figures)}")
         save_reader(reader, out)
-        report = {"recipe": vars(recipe), "epoch": number, "held_out": figures}
+        report = {"recipe": vars(recipe), "epoch": number, "held_out": figures, "before": before}
         write_json(report, out / "report.json")
         write_text(_card(report, reader), out / "README.md")
 
     fit(reader.weights, Examples(trained, reader.vocabulary), recipe, at_epoch)
     return figures
+
+
+def _recipe_of(directory: Path) -> dict[str, Any]:
+    """How a reader was trained, as its report says; {} if it does not."""
+    file = directory / "report.json"
+    report = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {**report.get("recipe", {}), "before": report.get("before")}
 
 
 def word_table(model: BagModel, dimensions: int) -> np.ndarray:
@@ -200,6 +210,13 @@ def _card(report: dict[str, Any], reader: Reader) -> str:
     figures, recipe = report["held_out"], report["recipe"]
     count = sum(weight.size for weight in reader.weights.values())
     table = reader.weights["table"].size
+    flags = f"--epochs {recipe['epochs']} --rate {recipe['rate']} --seed {recipe['seed']}"
+    went_on = ""
+    if before := report["before"]:
+        flags += " --init DIR"
+        went_on = (
+            f"\nIt went on from a reader that had learned for {before.get('epochs')} epochs.\n"
+        )
     rows = "\n".join(
         f"| {source.name} | {source.licence} | {source.attribution} |"
         for source in sources(SOURCES)
@@ -228,8 +245,8 @@ unanswerable ones where it refuses 15 % of the answerable.
 
 ## Training
 
-`python -m train reader --data DIR --out DIR --epochs {recipe["epochs"]} --seed {recipe["seed"]}`
-
+`python -m train reader --data DIR --out DIR {flags}`
+{went_on}
 | source | licence | attribution |
 |---|---|---|
 {rows}
