@@ -192,24 +192,27 @@ def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_p
 
 def test_twins_are_asked_of_the_passages_of_the_data(tmp_path):
     file = tmp_path / "twins.jsonl"
-    asked = [("t/1", "x", "Who lit it?", ["Ada Moor"]), ("t/2", "x", "Who built it?", [])]
-    lines = [dict(zip(("id", "of", "question", "answers"), one, strict=True)) for one in asked]
-    lines.append({"id": "t/3", "of": "not in the data", "question": "?", "answers": []})
+    start = STORY.index("Ada Moor")
+    place = [start, start + len("Ada Moor")]
+    asked = [("t/1", "x", "Who lit it?", place), ("t/2", "x", "Who built it?", None)]
+    lines = [dict(zip(("id", "of", "question", "answer"), one, strict=True)) for one in asked]
+    lines.append({"id": "t/3", "of": "not in the data", "question": "?", "answer": None})
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     known = {"title": "A", "context": STORY, "question": "q", "answers": ["31 m"], "id": "x"}
     twins = read_twins([known], file)
     assert [twin["question"] for twin in twins] == ["Who lit it?", "Who built it?"]
+    assert [twin["answers"] for twin in twins] == [["Ada Moor"], []]
     assert {twin["context"] for twin in twins} == {STORY}
 
 
 def test_our_twins_come_in_pairs_and_no_question_twice():
     twins = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     assert len(twins) > 1_000
-    assert all(list(twin) == ["id", "of", "question", "answers"] for twin in twins)
+    assert all(list(twin) == ["id", "of", "question", "answer"] for twin in twins)
     assert len({twin["id"] for twin in twins}) == len(twins)
     assert len({(twin["of"], twin["question"]) for twin in twins}) == len(twins)
     assert all(
-        a["answers"] and not b["answers"] for a, b in zip(twins[::2], twins[1::2], strict=True)
+        a["answer"] and not b["answer"] for a, b in zip(twins[::2], twins[1::2], strict=True)
     )
     assert all(a["of"] == b["of"] for a, b in zip(twins[::2], twins[1::2], strict=True))
 

@@ -9,7 +9,9 @@ under another condition (a year, a place, a cause), or for what goes together wi
 each case words of the right kind stand there to be taken for the answer. A line names a question of
 the data whose passage is meant; the passages stay where they are:
 
-    {"id": "twins/0001", "of": "squad/72a11d49aa57", "question": "…", "answers": ["…"]}
+    {"id": "twins/00001", "of": "squad/72a11d49aa57", "question": "…", "answer": [120, 131]}
+
+The answer is its offsets in the passage, null for none: no text of the data is in the file.
 """
 
 import json
@@ -29,15 +31,17 @@ def read_twins(records: Iterable[dict[str, Any]], file: Path = FILE) -> list[dic
     """
     known = {record["id"]: record for record in records}
     twins = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    return [
-        {
-            "title": known[twin["of"]]["title"],
-            "context": known[twin["of"]]["context"],
-            "question": twin["question"],
-            "answers": twin["answers"],
-            "id": twin["id"],
-            "is_twin": True,
-        }
-        for twin in twins
-        if twin["of"] in known
-    ]
+    return [_record(twin, known[twin["of"]]) for twin in twins if twin["of"] in known]
+
+
+def _record(twin: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """A twin as a record of questions, on the passage of a record of the data."""
+    passage = asked["context"]
+    return {
+        "title": asked["title"],
+        "context": passage,
+        "question": twin["question"],
+        "answers": [passage[slice(*twin["answer"])]] if twin["answer"] else [],
+        "id": twin["id"],
+        "is_twin": True,
+    }
