@@ -83,6 +83,16 @@ def test_a_model_directory_is_enough_to_go_on_from(exported, tmp_path, tiny_toke
     assert [s.name for s in read_history(out)] == ["finetune", "finetune"]
 
 
+def test_pretraining_goes_on_from_a_model_directory(exported, tmp_path, tiny_tokenizer):
+    more, out = tmp_path / "more", tmp_path / "longer"
+    done = stages.pretrain(SIZE, tmp_path, tiny_tokenizer, more, steps=1, init=exported)
+    assert done.step == 1
+    export(more, tmp_path, tmp_path, out)
+    lineage = json.loads((out / "lineage.json").read_text())
+    assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune", "pretrain"]
+    assert lineage["mixture"]["pretrain"] == {"book": 1}
+
+
 def test_a_model_that_does_not_say_how_it_was_made_is_refused(exported, tmp_path, tiny_tokenizer):
     (exported / "lineage.json").unlink()
     with pytest.raises(UserError, match="does not say how the model was made"):

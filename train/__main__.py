@@ -57,6 +57,7 @@ def _pretrain(options: argparse.Namespace) -> None:
         steps=options.steps,
         decay_steps=options.decay_steps,
         branch=_newest(options.branch),
+        init=_newest(options.init),
         seed=options.seed,
         checkpoint_every=options.checkpoint_every,
         track=options.track,
@@ -165,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--track", default="", metavar="PROJECT", help="log to trackio too")
         if stage == "pretrain":
             command.add_argument("--decay-steps", type=int, help="at the end (default: 30%%)")
-            command.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
+            began = command.add_mutually_exclusive_group()
+            began.add_argument("--branch", type=Path, help="run or checkpoint to go on from")
+            began.add_argument("--init", type=Path, help="run or model to begin with, at step 0")
         else:
             command.add_argument("--init", **directory, help="run or directory of the base model")
 

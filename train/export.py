@@ -24,6 +24,8 @@ from train.history import history
 from train.loop import CHECKPOINTS
 from train.shards import read_mixture_file
 
+OWN_PARTS = {"pretrain": ("pretrain", "decay"), "finetune": ("finetune",)}  # of a mixture, by stage
+
 
 def training_flops(parameters: int, tokens: int) -> int:
     """Six operations a parameter and token, forward and backward (Kaplan et al. 2020)."""

@@ -34,6 +34,7 @@ def pretrain(
     steps: int | None = None,
     decay_steps: int | None = None,
     branch: Path | None = None,
+    init: Path | None = None,
     seed: int = 0,
     checkpoint_every: int = 100,
     track: str = "",
@@ -48,6 +49,7 @@ def pretrain(
         steps: of the whole schedule; the preset's when None.
         decay_steps: at its end; 30% when None.
         branch: a checkpoint of another run to go on from, so that one trunk serves many decays.
+        init: a checkpoint or a model directory whose weights to begin with, at step 0.
         seed: of weights and data.
         checkpoint_every: steps.
         track: name of a trackio project that gets the metrics too; empty for none.
@@ -83,7 +85,7 @@ def pretrain(
         track=track,
     )
     prompts = samples.text_prompts(shards, tokenizer)
-    return _run(settings, batches, shards, preset, tokenizer, prompts, branch=branch)
+    return _run(settings, batches, shards, preset, tokenizer, prompts, branch=branch, init=init)
 
 
 def finetune(
