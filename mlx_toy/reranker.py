@@ -8,7 +8,7 @@ own, and of another embedder it sees cosines and ranks.
 
 Two results: a score, that orders the passages of one question, and the relevance, the probability
 that a passage holds the answer, which compares between questions and tells a reader what a hit is
-worth. (The app abstains by the embedder's cosine, which lets fewer foreign questions through.)
+worth. (The app abstains where neither it nor the embedder's cosine finds anything near.)
 """
 
 import hashlib

@@ -40,7 +40,8 @@ class Settings:
         reranker: directory of what orders the passages found; empty for the bundled one.
         library: LanceDB address of the documents: a directory, `s3://…`, `db://…`.
         passages: at most so many go into a prompt.
-        threshold: cosine under which nothing counts as near; None for the retriever's own.
+        threshold: cosine under which nothing counts as near; None for the embedder's own, beside
+            which counts what the reranker finds relevant.
         max_tokens: longest answer, in tokens.
         temperature: of sampling; 0 always takes the likeliest token.
         top_p: sample among the likeliest tokens that have this probability together.
@@ -113,7 +114,7 @@ _HELP = {
     "reranker": "what orders the passages found: a directory (default: bundled)",
     "library": "LanceDB address of the documents (default: ~/.mlx_toy/library)",
     "passages": "passages in a prompt, at most (default: 3)",
-    "threshold": "cosine under which nothing counts as near (default: the retriever's own)",
+    "threshold": "cosine under which nothing counts as near (default: the retriever decides)",
     "max_tokens": "longest answer in tokens (default: 160)",
     "temperature": "of sampling, 0 to 2 (default: 0.4)",
     "top_p": "sample among tokens of this joint probability (default: 0.95)",

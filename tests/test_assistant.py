@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -98,6 +99,39 @@ def test_when_nothing_is_near_the_model_is_not_asked(assistant: Assistant, pdf: 
     [update] = assistant.reply("far", [user(FAR)])
     assert (update.text, update.done, update.abstained) == (NOTHING_NEAR, True, True)
     assert update.stats is None
+
+
+LIGHTHOUSE = """# Gull Rock Lighthouse
+
+The lighthouse on Gull Rock was designed by the engineer Mary Tolland and lit for the first time in
+1874. It is 31 metres high and built of grey granite. The keeper's house was added in 1890.
+
+## Visits
+
+Visitors may climb the tower from April to October, daily from 10 am to 4 pm. A ticket costs 6
+euros; children under twelve climb free. Dogs are not allowed on the stairs, because the steps are
+steep and narrow. The ferry to the rock leaves the harbour of Penwick every hour.
+
+## Wildlife
+
+Grey seals rest on the rocks below the tower, and puffins nest on the northern cliff from May to
+July.
+"""
+
+
+def test_a_passage_is_near_by_its_words_where_the_vectors_do_not_see_it(tmp_path: Path) -> None:
+    file = tmp_path / "lighthouse.md"
+    file.write_text(LIGHTHOUSE)
+    question = user("Where does the ferry leave from?")
+    library = str(tmp_path / "library")
+    with closing(Assistant(Settings(library=library))) as both:
+        both.add_document("visits", file)
+        found = both.search("visits", question["content"])
+        assert max(hit.similarity for hit in found) < both.threshold  # or it shows nothing
+        assert updates_of(both.reply("visits", [question]))[-1].text != NOTHING_NEAR
+        cosine_alone = Settings(library=library, threshold=both.threshold)
+    with closing(Assistant(cosine_alone)) as strict:
+        assert updates_of(strict.reply("visits", [question]))[-1].text == NOTHING_NEAR
 
 
 def test_small_talk_is_answered_by_the_model_whatever_documents_there_are(

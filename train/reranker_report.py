@@ -242,9 +242,9 @@ With a relevance of **{chosen["threshold"]:.2f}** as the least that counts:
 | {chosen["libraries"]} held out of training (chosen on) | {figures_row(chosen)} |
 | {checked["libraries"]} of SQuAD dev (checked on) | {figures_row(checked)} |
 
-The relevance was meant to decide when the app abstains, and does not: on the same held-out articles
-the embedder's cosine keeps 95.6% and lets 9.4% in (its card; all questions, where this table has a
-sample). The app abstains by the cosine and shows the relevance beside it.
+On the same held-out articles the embedder's cosine keeps 95.6% and lets 9.4% in (its card; all
+questions, where this table has a sample). The app abstains where both find nothing: each alone
+refuses every twentieth question of a library's own, seldom the same one.
 
 ## What did not pay
 

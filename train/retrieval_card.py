@@ -103,7 +103,7 @@ Reproduce: `python -m train embedder --data DIR --evaluate {{this directory}}`. 
 {TRIED}
 ## Nothing is near
 
-A question whose best passage has a cosine under **{chosen["threshold"]:.2f}** finds nothing. Each
+A passage with a cosine under **{chosen["threshold"]:.2f}** is not near the question. Each
 article is a library; its own questions should be kept, those about other articles refused.
 
 | articles | own questions | kept | foreign questions | let in |
