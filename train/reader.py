@@ -23,7 +23,7 @@ from mlx_toy.bag import BagModel
 from mlx_toy.embedder import BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import BUCKET, BUCKETS, Lexicon
-from mlx_toy.reader import Reader, load_reader, save_reader
+from mlx_toy.reader import FoundSpan, Reader, load_reader, save_reader
 from mlx_toy.reader_input import PASSAGE_TOKENS, RAREST
 from mlx_toy.reader_network import ReaderConfig, Weights, first_weights
 from train.arguments import positive
@@ -173,7 +173,7 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
         overlap.append(f1(said, question.answers))
         sentence = sentence_at(question.passage, found[0].start) if found else ""
         holds.append(any(answer.lower() in sentence.lower() for answer in question.answers))
-        odds.append(_odds(reader, question.text, question.passage))
+        odds.append(_best(found))
         for passage in question.near_misses[:1]:
             misses.append(_odds(reader, question.text, passage))
             prefers.append(misses[-1] < odds[-1])
@@ -196,7 +196,10 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
 
 
 def _odds(reader: Reader, question: str, passage: str) -> float:
-    found = reader(question, [passage])
+    return _best(reader(question, [passage]))
+
+
+def _best(found: Sequence[FoundSpan]) -> float:
     return found[0].odds if found else -np.inf
 
 
