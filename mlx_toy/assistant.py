@@ -300,7 +300,7 @@ class Assistant:
             raise UserError("the question leaves the model no room for passages: make it shorter")
         found, hits = self._find(workspace, query, options.passages, room)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
-        if not any(map(self._is_near, found)):
+        if not any(map(self.is_near, found)):
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
         texts = [hit.text for hit in hits]
@@ -327,7 +327,7 @@ class Assistant:
                 confidence=answer.confidence,
             )
 
-    def _is_near(self, hit: Hit) -> bool:
+    def is_near(self, hit: Hit) -> bool:
         """Whether a passage may answer, by its vector or by its words.
 
         Each alone refuses every twentieth question that has an answer (the cards of the embedder

@@ -188,15 +188,15 @@ def test_a_hit_says_why_it_was_found():
     hit = Hit(
         "0" * 32, "a.pdf", 3, "Hours", f"It opens at six. {MARKUP}", 0, 9, 0.42, 0.114, 2, None
     )
-    html = hits_html([hit], "When does it open? opens", threshold=0.2)
+    html = hits_html([hit], "When does it open? opens", lambda hit: hit.similarity >= 0.2)
     for reason in ("meaning <b>2nd", "words <b>not found", "fused <b>0.114", "similarity <b>0.42<"):
         assert reason in html
     ranked = replace(hit, text_rank=1, text_score=7.31, relevance=0.875)
-    html_ranked = hits_html([ranked], "opens", threshold=0.2)
+    html_ranked = hits_html([ranked], "opens", lambda hit: hit.similarity >= 0.2)
     assert "words <b>1st (BM25 7.3)" in html_ranked and "reranker <b>88%" in html_ranked
     assert "page 3" in html and "<mark>opens</mark>" in html and "<img" not in html
-    assert "too far to answer from" in hits_html([hit], "x", threshold=0.5)
-    assert "Nothing was found" in hits_html([], "x", 0.2)
+    assert "too far to answer from" in hits_html([hit], "x", lambda hit: hit.similarity >= 0.5)
+    assert "Nothing was found" in hits_html([], "x", lambda hit: True)
 
 
 def test_ordinals():

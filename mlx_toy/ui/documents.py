@@ -1,7 +1,7 @@
 """The page Documents, as HTML: what is being added, what is there, what a search finds and why."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from mlx_toy.quota import Quota, size_line
@@ -84,34 +84,36 @@ def ago(moment: str, now: datetime) -> str:
 # --- search ---------------------------------------------------------------------------------------
 
 
-def hits_html(hits: Sequence[Hit], query: str, threshold: float) -> str:
+def hits_html(hits: Sequence[Hit], query: str, is_near: Callable[[Hit], bool]) -> str:
     """What a search found, best first, with why each passage stands where it does.
 
     Args:
         hits: as the library gives them.
         query: whose words are marked.
-        threshold: similarity under which the chat takes nothing for near.
+        is_near: whether the chat takes a passage for near.
     """
     if not hits:
         return '<p class="empty">Nothing was found: are there documents yet?</p>'
     words = {word.lower() for word in _WORD.findall(query) if len(word) >= LONG_WORD}
-    cards = "".join(_hit(place, hit, words, threshold) for place, hit in enumerate(hits, start=1))
+    cards = "".join(
+        _hit(place, hit, words, is_near(hit)) for place, hit in enumerate(hits, start=1)
+    )
     return f'<div class="passages found">{cards}</div>'
 
 
-def _hit(place: int, hit: Hit, words: set[str], threshold: float) -> str:
+def _hit(place: int, hit: Hit, words: set[str], is_near: bool) -> str:
     page = f'<span class="page">page {hit.page}</span>' if hit.page else ""
     heading = f'<p class="heading">{as_text(hit.heading)}</p>' if hit.heading else ""
     return (
         f'<article class="passage"><header><span class="number">{place}</span>'
         f'<span class="document">{as_text(hit.document)}</span>{page}</header>'
         f'{heading}<p class="text" dir="auto">{_marked(hit.text, words)}</p>'
-        f'<footer class="why">{_why(hit, threshold)}</footer></article>'
+        f'<footer class="why">{_why(hit, is_near)}</footer></article>'
     )
 
 
-def _why(hit: Hit, threshold: float) -> str:
-    far = ", too far to answer from" if hit.similarity < threshold else ""
+def _why(hit: Hit, is_near: bool) -> str:
+    far = "" if is_near else ", too far to answer from"
     words = "" if hit.text_score is None else f" (BM25 {hit.text_score:.1f})"
     reasons = [
         ("by meaning", ordinal(hit.vector_rank)),

@@ -276,7 +276,7 @@ class DocumentsTab:
         try:
             assistant = self._loading.get()
             hits = assistant.search(self._visitors.workspace(secret), query or "", FOUND)
-            return hits_html(hits, query, assistant.threshold)
+            return hits_html(hits, query, assistant.is_near)
         except UserError as error:
             warn(sentence(error))
             return ""
