@@ -12,6 +12,7 @@
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train reader    --data DIR --out DIR
     python -m train calibrate --model DIR --data DIR
+    python -m train selector  --out DIR
     python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md
@@ -204,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     reading = commands.add_parser("reader", help="learn which words of a passage answer a question")
     reading.set_defaults(run_command=reader.run)
     reader.add_arguments(reading)
+
+    from train import selector as choosing
+
+    selector = commands.add_parser("selector", help="learn which of our written replies fits")
+    selector.set_defaults(run_command=choosing.run)
+    choosing.add_arguments(selector)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on held-out data")
     evaluate.set_defaults(run_command=evaluation.run)

@@ -1,0 +1,140 @@
+"""Find the exchanges whose message is near to what somebody says.
+
+Two searches, by vectors and by words, each weighing what was said before as well where the
+conversation goes on; their results are taken in turn. All is kept in memory: 40,000 short messages
+are embedded in two seconds, so no vectors need to be shipped.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlx_toy.chat import Message
+from mlx_toy.embedder import Embedder
+from mlx_toy.exchanges import Exchange
+from mlx_toy.lexicon import stem
+from mlx_toy.words import words
+
+CANDIDATES = 30
+BEFORE_SHARE = 0.5  # what was said before counts so much in the search by vectors, and
+BEFORE_WORDS = 0.5  # so much in the one by words
+SHORT = 3  # words that are added to a message's length, or the shortest would always be nearest
+
+
+@dataclass(frozen=True)
+class Said:
+    """The end of a conversation, as an exchange has it.
+
+    Attributes:
+        message: the last thing that the person said.
+        before, said: what both said before it; "" at the beginning.
+    """
+
+    message: str
+    before: str = ""
+    said: str = ""
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> "Said":
+        """The end of a conversation whose last message is the person's."""
+        *earlier, last = messages
+        before = next((m["content"] for m in reversed(earlier) if m["role"] == "user"), "")
+        said = next((m["content"] for m in reversed(earlier) if m["role"] == "assistant"), "")
+        return cls(last["content"], before, said if before else "")
+
+
+def stems(text: str) -> list[str]:
+    """The words of a text without their endings, in order; no marks."""
+    return [stem(word) for word in words(text) if word[0].isalnum()]
+
+
+class ExchangeIndex:
+    """All exchanges, ready to be searched; any thread may.
+
+    Args:
+        exchanges: at least one.
+        embedder: makes the vectors.
+
+    Attributes:
+        exchanges: as given.
+        messages, before, said: unit vectors [N, D] of what was said.
+    """
+
+    def __init__(self, exchanges: Sequence[Exchange], embedder: Embedder) -> None:
+        self.exchanges, self.embedder = list(exchanges), embedder
+        self.messages = self._embed([e.message for e in self.exchanges])
+        self.before = self._embed([e.before for e in self.exchanges])
+        self.said = self._embed([e.said for e in self.exchanges])
+        self._goes_on = np.array([e.goes_on for e in self.exchanges])
+        self._by_message = _Words([e.message for e in self.exchanges])
+        self._by_before = _Words([e.before for e in self.exchanges])
+
+    def vectors(self, said: Said) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The vectors [D] of a message, of the one before it and of its reply."""
+        message, before, reply = self._embed([said.message, said.before, said.said])
+        return message, before, reply
+
+    def rarity(self, word: str) -> float:
+        """How rare a stem is in the messages: ln of one in so many."""
+        return self._by_message.rarity(word)
+
+    def search(self, said: Said, count: int = CANDIDATES) -> list[int]:
+        """The places of the nearest exchanges.
+
+        What begins a conversation is only answered as a beginning. Later, an exchange that goes on
+        is near by both its messages, and one that begins by its only one.
+        """
+        message, before, _ = self.vectors(said)
+        near, alike = self.messages @ message, self._by_message.scores(said.message)
+        if not said.before:
+            near[self._goes_on], alike[self._goes_on] = -1, -1
+            return _in_turn([near, alike], count)
+        alone = np.where(self._goes_on, -1, near)
+        near = (1 - BEFORE_SHARE) * near + BEFORE_SHARE * (self.before @ before)
+        alike = alike + BEFORE_WORDS * self._by_before.scores(said.before)
+        near[~self._goes_on], alike[~self._goes_on] = -1, -1
+        return _in_turn([near, alike, near, alone], count)
+
+    def _embed(self, texts: list[str]) -> np.ndarray:
+        """Unit vectors, and zeros for empty texts."""
+        vectors = np.zeros((len(texts), self.embedder.dimensions), np.float32)
+        filled = [place for place, text in enumerate(texts) if text]
+        if filled:
+            vectors[filled] = self.embedder.embed_queries([texts[place] for place in filled])
+        return vectors
+
+
+class _Words:
+    """An inverted index of short texts: which have a stem, and how rare it is."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        where: dict[str, list[int]] = defaultdict(list)
+        counts = []
+        for place, text in enumerate(texts):
+            found = stems(text)
+            counts.append(len(found))
+            for word in Counter(found):
+                where[word].append(place)
+        self._where = {word: np.array(places) for word, places in where.items()}
+        self._shortness = 1 / np.sqrt(np.array(counts) + SHORT)
+
+    def rarity(self, word: str) -> float:
+        found = len(self._where[word]) if word in self._where else 0
+        return float(np.log((len(self._shortness) + 1) / (found + 0.5)))
+
+    def scores(self, text: str) -> np.ndarray:
+        """Rarity of the shared words over the root of the length [N]."""
+        scores = np.zeros(len(self._shortness))
+        for word in set(stems(text)):
+            if word in self._where:
+                scores[self._where[word]] += self.rarity(word)
+        return scores * self._shortness
+
+
+def _in_turn(rankings: Sequence[np.ndarray], count: int) -> list[int]:
+    """The best of the first ranking, of the second and so on, then the second of each."""
+    orders = [np.argsort(-scores, kind="stable")[:count].tolist() for scores in rankings]
+    taken = dict.fromkeys(place for places in zip(*orders, strict=True) for place in places)
+    return list(taken)[:count]

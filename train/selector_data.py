@@ -1,0 +1,86 @@
+"""What the selector learns from: our dialogues, and which of their replies fit other messages.
+
+The dialogues are `corpus/dialogues`; the judgements stand in `corpus/judged_replies.jsonl`. For
+those, an AI assistant wrote messages as people type them, the exchanges that were near were looked
+up, and another one that did not know why said which replies would fit, as a careful reader:
+
+    {"id": "…", "turns": ["what do owls eat"], "fits": ["facts/0012#0"], "others": ["facts/0031#1"]}
+
+Exchanges are named by dialogue and message; of three turns the last is the one that is answered.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlx_toy.errors import UserError
+from mlx_toy.exchange_search import Said
+from mlx_toy.exchanges import Exchange, exchanges_of
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+DIALOGUES = CORPUS / "dialogues"
+JUDGEMENTS = CORPUS / "judged_replies.jsonl"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A message with candidates.
+
+    Attributes:
+        said: the message.
+        places: of P exchanges.
+        fits: whether the reply of each fits [P].
+    """
+
+    said: Said
+    places: list[int]
+    fits: np.ndarray
+
+
+def read_dialogues(directory: Path = DIALOGUES) -> list[Exchange]:
+    """The exchanges of all dialogues in a directory, in the order of the files' names.
+
+    Raises:
+        UserError: there are none, or a file is broken.
+    """
+    found: list[Exchange] = []
+    for file in sorted(directory.glob("*.jsonl")):
+        try:
+            for line in file.read_text(encoding="utf-8").splitlines():
+                dialogue = json.loads(line)
+                found += exchanges_of(dialogue["id"], dialogue["messages"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise UserError(f"{file} holds something else than dialogues ({error})") from error
+    if not found:
+        raise UserError(f"{directory} has no dialogues: give a directory with *.jsonl files")
+    return found
+
+
+def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> list[Judged]:
+    """The judged messages; candidates that are not among the exchanges are left out.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    places = {exchange.id: place for place, exchange in enumerate(exchanges)}
+    judged = []
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            *earlier, message = record["turns"]
+            before, said = earlier or ("", "")
+            known = {
+                places[id]: fits
+                for key, fits in (("fits", True), ("others", False))
+                for id in record[key]
+                if id in places
+            }
+            if known:
+                fits = np.array(list(known.values()))
+                judged.append(Judged(Said(message, before, said), list(known), fits))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{file} cannot be read ({error}): give the file of judgements") from error
+    return judged

@@ -1,0 +1,133 @@
+"""How the selector's network is learned: whether a reply fits, and which of several fits best.
+
+The loss of a message is the mean cross-entropy of its candidates, so that the outputs are
+probabilities, and a part of the listwise one (Cao et al. 2007): of how likely a fitting reply is to
+be chosen among them.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.selector import network, normalise
+from train.selector_data import Judged
+
+import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
+import mlx.optimizers as optim  # isort: skip
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        width: of both hidden layers.
+        epochs: passes over the messages.
+        batch: messages in a batch.
+        rate: peak for AdamW, which falls to 0 along a cosine.
+        weight_decay: likewise of AdamW.
+        listwise: weight of the listwise loss.
+        seed: of weights and batches.
+    """
+
+    width: int = 48
+    epochs: int = 30
+    batch: int = 128
+    rate: float = 2e-3
+    weight_decay: float = 0.3
+    listwise: float = 0.2
+    seed: int = 0
+
+
+def fit(
+    features: Sequence[np.ndarray], fits: Sequence[np.ndarray], recipe: Recipe
+) -> dict[str, np.ndarray]:
+    """Train a network; the same arguments give the same weights.
+
+    Args:
+        features: [P, F] of the candidates of each message.
+        fits: whether each of them fits [P].
+        recipe: how.
+
+    Returns:
+        The arrays of a `Selector`.
+    """
+    seen = np.concatenate(features)
+    scale = {"mean": seen.mean(axis=0), "deviation": seen.std(axis=0) + 1e-6}
+    longest = max(map(len, features))
+    x = np.zeros((len(features), longest, seen.shape[1]), np.float32)  # [N, P, F]
+    present, right = np.zeros(x.shape[:2], bool), np.zeros(x.shape[:2], np.float32)
+    for row, (own, good) in enumerate(zip(features, fits, strict=True)):
+        x[row, : len(own)] = normalise(own, scale)
+        present[row, : len(own)], right[row, : len(own)] = True, good
+    random = np.random.default_rng(recipe.seed)
+    weights = {name: mx.array(value) for name, value in _first(seen.shape[1], recipe).items()}
+    size = min(recipe.batch, len(features))
+    steps = recipe.epochs * (len(features) // size)
+    rates = optim.cosine_decay(recipe.rate, steps)
+    optimizer = optim.AdamW(rates, weight_decay=recipe.weight_decay)
+
+    def loss(weights: Any, rows: np.ndarray) -> mx.array:
+        logits = network(weights, mx.array(x[rows]))[..., 0]
+        return _loss(logits, mx.array(present[rows]), mx.array(right[rows]), recipe.listwise)
+
+    step_of = mx.value_and_grad(loss)
+    for _ in range(recipe.epochs):
+        order = random.permutation(len(features))
+        for start in range(0, len(features) - size + 1, size):
+            _, gradient = step_of(weights, order[start : start + size])
+            weights = optimizer.apply_gradients(gradient, weights)
+            mx.eval(weights, optimizer.state)
+    return {**scale, **{name: np.array(value) for name, value in weights.items()}}
+
+
+def held_out(judged: Sequence[Judged], features: Sequence[np.ndarray], recipe: Recipe) -> Any:
+    """Probabilities [P] for each message, by networks that did not see it.
+
+    A message falls into its part by its words, so that the same one never stands on both sides.
+    """
+    part = np.array([zlib.crc32(one.said.message.lower().encode()) % FOLDS for one in judged])
+    found: list[Any] = [None] * len(judged)
+    for number in range(FOLDS):
+        seen = np.flatnonzero(part != number).tolist()
+        own = np.flatnonzero(part == number).tolist()
+        if not seen or not own:
+            continue
+        arrays = fit([features[i] for i in seen], [judged[i].fits for i in seen], recipe)
+        for i in own:
+            logits = network(arrays, normalise(features[i], arrays))[:, 0]
+            found[i] = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return found
+
+
+def _loss(logits: mx.array, present: mx.array, right: mx.array, listwise: float) -> mx.array:
+    each = nn.losses.binary_cross_entropy(logits, right, reduction="none")
+    pointwise = (each * present).sum() / present.sum()
+    logits = mx.where(present, logits, -1e9)
+    chosen = mx.logsumexp(mx.where(right > 0, logits, -1e9), 1) - mx.logsumexp(logits, 1)
+    has = right.sum(1) > 0
+    return pointwise - listwise * (chosen * has).sum() / mx.maximum(has.sum(), 1)
+
+
+def _first(features: int, recipe: Recipe) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(recipe.seed)
+    width = recipe.width
+
+    def made(rows: int, columns: int) -> np.ndarray:
+        return (random.normal(size=(rows, columns)) * (2 / rows) ** 0.5).astype(np.float32)
+
+    return {
+        "hidden": made(features, width),
+        "hidden_bias": np.zeros(width, np.float32),
+        "middle": made(width, width),
+        "middle_bias": np.zeros(width, np.float32),
+        "out": made(width, 1),
+        "out_bias": np.zeros(1, np.float32),
+    }
