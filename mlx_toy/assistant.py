@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
+from mlx_toy.chatting import start_reply
 from mlx_toy.documents import Limits, read_file
 from mlx_toy.embedder import Embedder
 from mlx_toy.engine import Engine, Sampling
@@ -375,8 +376,11 @@ class Assistant:
             asked, True, key=lambda i: len(self.engine.render([*told, *messages[i:]])) <= room
         )
         dropped = asked[min(first, len(asked) - 1)] if first else 0
-        prompt = self.engine.render([*told, *messages[dropped:]])
-        yield from stream(self.engine.generate(prompt, sampling), dropped)
+        # What the model is told to be is for its own words.
+        written = options.written_replies and not told
+        begun = start_reply(self.engine, [*told, *messages[dropped:]], sampling, written)
+        for update in stream(begun.generation, dropped):
+            yield replace(update, exchange=begun.exchange(update.text)) if update.done else update
 
     def options(self, seed: int | None = None) -> AnswerOptions:
         """How the settings say that a message is answered."""

@@ -26,6 +26,7 @@ from mlx_toy.generation import Chunk, Generation, Stats, decode_steps
 from mlx_toy.loaded_model import LoadedModel, load, locate
 from mlx_toy.sampling import GREEDY, LogitsProcessor, Sampling
 from mlx_toy.scoring import score_steps
+from mlx_toy.selector import Selector
 from mlx_toy.token_bytes import TokenBytes
 from mlx_toy.worker import Job, Worker
 
@@ -79,6 +80,15 @@ class Engine:
     def token_bytes(self) -> TokenBytes:
         """What each token spells; made when it is first asked for."""
         return self._loaded.token_bytes()
+
+    @cached_property
+    def selector(self) -> Selector | None:
+        """What chooses among the replies that were written for the model; None without any.
+
+        Raises:
+            UserError: it is broken.
+        """
+        return self._loaded.selector() if self._loaded.selector else None
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
         """A conversation to prompt ids, in the chat format of the model."""

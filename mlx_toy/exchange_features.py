@@ -174,12 +174,15 @@ class _WordVectors:
             if len(known) > KNOWN_WORDS:
                 self._known = known = {word: known[word] for word in wanted if word in known}
             known.update(zip(new, self._embedder.embed_queries(new), strict=True))
-        return np.stack([known[w] for w in wanted]) if wanted else np.zeros((0, 1), np.float32)
+        found = np.zeros((len(wanted), self._embedder.dimensions), np.float32)
+        for row, word in enumerate(wanted):
+            found[row] = known[word]
+        return found
 
 
 def _nearest(cosines: np.ndarray, rarities: Sequence[float]) -> tuple[float, float]:
     """How near the nearest word is on average, by rarity, and the farthest times its rarity."""
-    if not cosines.size:
+    if not cosines.size:  # one of them has no words, only marks
         return 0.0, 0.0
     best, weights = cosines.max(axis=1), np.array(rarities)
     return float((best * weights).sum() / weights.sum()), float(((1 - best) * weights).max())

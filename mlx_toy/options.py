@@ -24,6 +24,7 @@ class AnswerOptions:
         system_prompt: what the model is told before the conversation; "" for nothing.
         passages: at most so many go into a prompt.
         strict: whether an answer from documents may consist only of their words.
+        written_replies: whether a chat may be answered by a reply that was written for the model.
 
     Raises:
         UserError: a value outside its range.
@@ -37,6 +38,7 @@ class AnswerOptions:
     system_prompt: str = ""
     passages: int = Settings.passages
     strict: bool = True
+    written_replies: bool = True
     seed: int | None = None
 
     def __post_init__(self) -> None:

@@ -91,6 +91,7 @@ class Parts:
     def load(self) -> None:
         """Load all of them, and what answers are found with."""
         bundled_reader()
+        _ = self.engine.selector
         _ = self.library, self.reranker, self.engine, self.base_engine, self.count_tokens
 
     def close(self) -> None:

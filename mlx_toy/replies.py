@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from mlx_toy.answers import Answer, NotVerbatimError, Segment, is_closest, sentence_bounds
 from mlx_toy.engine import Generation, Stats
+from mlx_toy.exchanges import Exchange
 from mlx_toy.library import Library
 from mlx_toy.rows import Hit
 
@@ -65,6 +66,7 @@ class Update:
         query: what was looked up, where that is not just the question.
         segments: of a finished free answer, what stands in the sources and what does not.
         confidence: probability that the sources answer the question; None if it is not known.
+        exchange: of a finished reply that was written beforehand, the one it is from.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Update:
     query: str | None = None
     segments: tuple[Segment, ...] = ()
     confidence: float | None = None
+    exchange: Exchange | None = None
 
 
 def stream(generation: Generation, dropped: int = 0) -> Iterator[Update]:

@@ -9,7 +9,7 @@ from train.evaluation.endings import ENDS
 from train.evaluation.grammar import ACCURACY
 from train.evaluation.memory import VERBATIM
 from train.evaluation.questions import SET as QUESTIONS
-from train.evaluation.replies import FLUENT
+from train.evaluation.replies import FLUENT, OWN_FLUENT
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ MEASURES = (
     ),
     Measure(CITED, "Cites the passage that answers, of four", "cites", 85),
     Measure(FLUENT, "Replies fluent and on topic, by a reader", "chats", 75),
+    Measure(OWN_FLUENT, "The same, all of it the model's own words", "own words", None),
     Measure(ENDS, "Replies end by themselves, not in circles", "ends", 98),
     Measure(
         VERBATIM,

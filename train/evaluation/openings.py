@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlx_toy.chat import Message
+from mlx_toy.chatting import start_reply
 from mlx_toy.engine import Engine, Sampling
 
 FILE = Path(__file__).with_name("openings.jsonl")
@@ -30,10 +31,17 @@ class Opening:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model answers to a turn; `by_itself`: it ended before the longest answer."""
+    """What the model answers to a turn.
+
+    Attributes:
+        text: its words.
+        by_itself: whether it ended before the longest answer.
+        written: whether it was written beforehand.
+    """
 
     text: str
     by_itself: bool
+    written: bool = False
 
 
 def openings() -> list[Opening]:
@@ -44,7 +52,7 @@ def openings() -> list[Opening]:
 
 
 def conversations(
-    engine: Engine, chosen: Iterable[Opening], sampling: Sampling
+    engine: Engine, chosen: Iterable[Opening], sampling: Sampling, written: bool = False
 ) -> Iterator[list[Reply]]:
     """The replies to each opening, one a turn.
 
@@ -53,6 +61,7 @@ def conversations(
         chosen: the openings.
         sampling: with a seed; that of each opening is one more than that of the one before, or
             all would be answered by the same throws of the dice.
+        written: whether a reply may be one that was written beforehand, as in the app.
     """
     for number, opening in enumerate(chosen):
         own = replace(sampling, seed=(sampling.seed or 0) + number)
@@ -60,11 +69,12 @@ def conversations(
         replies = []
         for turn in opening.turns:
             messages.append({"role": "user", "content": turn})
-            prompt = engine.render(messages)
-            if len(prompt) + sampling.max_tokens > engine.context_length:
-                prompt = engine.render(messages[-1:])  # as in the app, the oldest turns leave
-            generation = engine.generate(prompt, own)
-            text = "".join(chunk.text for chunk in generation)
-            replies.append(Reply(text, generation.stats.finish == "stop"))
+            told = messages
+            if len(engine.render(told)) + sampling.max_tokens > engine.context_length:
+                told = messages[-1:]  # as in the app, the oldest turns leave
+            begun = start_reply(engine, told, own, written)
+            text = "".join(chunk.text for chunk in begun.generation)
+            ended = begun.generation.stats.finish == "stop"
+            replies.append(Reply(text, ended, begun.exchange(text) is not None))
             messages.append({"role": "assistant", "content": text})
         yield replies

@@ -1,8 +1,10 @@
 """The replies to all openings as a page for a careful reader, and the reader's verdicts.
 
     python -m train replies --model DIR --out replies.md
+    python -m train replies --model DIR --out own_words.md --own-words
 
-The reader writes `yes` or `no` into the last column: is the reply fluent, and on topic? Written
+On the first page the model replies as in the app, where a reply that was written beforehand is
+given if one fits; on the second it finds all words itself. The reader writes `yes` or `no` into the last column: is the reply fluent, and on topic? Written
 again, the page keeps the verdict of every reply that is still the same. `python -m train evaluate`
 counts the verdicts once each row has one.
 """
@@ -22,9 +24,12 @@ from train.evaluation.openings import Opening, Reply, conversations, openings
 from train.evaluation.subject import Subject
 from train.records import write_text
 
-PAGE = "replies.md"
-FLUENT = "chats.fluent_and_on_topic"
-_HOW = "a reader's verdict on the one reply to each fixed opening (the last of two turns)"
+PAGE, OWN_PAGE = "replies.md", "own_words.md"
+FLUENT, OWN_FLUENT = "chats.fluent_and_on_topic", "chats.own_words"
+WRITTEN = "†"  # behind a reply that was written beforehand
+_HOW = "a reader's verdict on the one reply to each fixed opening (the last of two turns), "
+_AS_IN_APP = "as the app gives it: a written reply where one fits"
+_OWN_WORDS = "all of it the model's own words"
 _FIRST_SEED = 1
 _HEAD = "| # | kind | opening | reply | fluent and on topic? |\n|---:|---|---|---|---|\n"
 _CELLS = re.compile(r"(?<!\\)\|")
@@ -36,6 +41,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, default=Path(PAGE), help=f"Markdown file to write (default: {PAGE})"
     )
+    command.add_argument("--own-words", action="store_true", help="no reply written beforehand")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     with Engine.load(options.model) as engine:
         progress = Progress("replies", len(chosen))
         answered = []
-        for replies in conversations(engine, chosen, sampling):
+        for replies in conversations(engine, chosen, sampling, not options.own_words):
             answered.append(replies)
             progress.add(1)
         progress.end()
@@ -61,16 +67,17 @@ def write_page(
     kept = dict(read_verdicts(path))
     rows = []
     for number, (opening, replies) in enumerate(zip(chosen, answered, strict=True), start=1):
-        said = [(turn, reply.text) for turn, reply in zip(opening.turns, replies, strict=True)]
-        *before, (last, answer) = said
-        lines = [f"{_cell(turn)}<br>*{_cell(text)}*<br>" for turn, text in before]
-        shown = f"{''.join(lines)}{_cell(last)} | {_cell(answer)}"
+        *before, (last, answer) = zip(opening.turns, replies, strict=True)
+        lines = [f"{_cell(turn)}<br>*{_cell(reply.text)}*<br>" for turn, reply in before]
+        mark = f" {WRITTEN}" if answer.written else ""
+        shown = f"{''.join(lines)}{_cell(last)} | {_cell(answer.text)}{mark}"
         rows.append(f"| {number} | {opening.kind} | {shown} | {kept.get(shown, '')} |\n")
     text = (
         f"# Replies of {name} to {len(rows)} fixed openings\n\n"
         "Sampled with the app's settings, the number of the row as the seed; all of them, none "
-        "chosen. Of two turns the second reply counts; the first stands in italics. The last "
-        "column is the reader's: yes or no.\n\n"
+        "chosen. Of two turns the second reply counts; the first stands in italics. Those with a "
+        f"{WRITTEN} were written beforehand, for another message ({_written(answered)} of "
+        f"{len(rows)}). The last column is the reader's: yes or no.\n\n"
     )
     write_text(text + _HEAD + "".join(rows), path)
 
@@ -89,11 +96,18 @@ def read_verdicts(path: Path) -> list[tuple[str, str]]:
 
 def measure(subject: Subject) -> dict[str, Figure]:
     """Share of replies that the reader found good; nothing while a verdict is missing."""
-    return verdict_figures(subject.replies)
+    as_in_app = verdict_figures(subject.replies)
+    own = subject.replies.with_name(OWN_PAGE)
+    return as_in_app | (verdict_figures(own, OWN_FLUENT, _OWN_WORDS) if own.is_file() else {})
 
 
-def verdict_figures(page: Path) -> dict[str, Figure]:
+def verdict_figures(page: Path, name: str = FLUENT, how: str = _AS_IN_APP) -> dict[str, Figure]:
     """The verdicts on a page, counted.
+
+    Args:
+        page: of replies.
+        name: of the figure.
+        how: the replies came about.
 
     Raises:
         UserError: a verdict is neither yes nor no.
@@ -105,7 +119,12 @@ def verdict_figures(page: Path) -> dict[str, Figure]:
     for verdict in verdicts:
         if verdict not in ("yes", "no"):
             raise UserError(f"{page} has the verdict {verdict!r}: write yes or no")
-    return {FLUENT: share([verdict == "yes" for verdict in verdicts], "replies", _HOW)}
+    return {name: share([verdict == "yes" for verdict in verdicts], "replies", _HOW + how)}
+
+
+def _written(answered: Sequence[Sequence[Reply]]) -> int:
+    """How many of the last replies were written beforehand."""
+    return sum(replies[-1].written for replies in answered)
 
 
 def _cell(text: str) -> str:
