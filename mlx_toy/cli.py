@@ -92,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     about = "have a conversation, from the documents of the library if there are any"
     chat = verb("chat", "terminal_chat:chat", about, "model", *STORE, *RETRIEVAL, *SAMPLING)
     chat.add_argument("--plain", action="store_true", help="leave the documents aside")
+    about = "find all words itself, where else a reply written beforehand may be given"
+    chat.add_argument("--own-words", action="store_true", help=about)
     for samples in (complete, chat):
         samples.add_argument("--seed", type=int, help="the same seed gives the same text")
 

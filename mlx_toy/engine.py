@@ -88,7 +88,7 @@ class Engine:
         Raises:
             UserError: it is broken.
         """
-        return self._loaded.selector() if self._loaded.selector else None
+        return self._loaded.selector(self.reply_nats) if self._loaded.selector else None
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
         """A conversation to prompt ids, in the chat format of the model."""
@@ -141,6 +141,27 @@ class Engine:
         checked = [self._checked(ids) for ids in texts]
         model, length = self._loaded.model, self.context_length
         return self._worker.submit(Job(lambda: score_steps(model, checked, length))).result()
+
+    def reply_nats(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[tuple[float, int]]:
+        """How surprised the model is by replies, the token that ends them included.
+
+        For our own models.
+
+        Args:
+            pairs: a conversation and a reply to its last message.
+
+        Returns:
+            For each the summed nats of the reply, and its number of tokens.
+        """
+        texts: dict[tuple[int, ...], int] = {}  # each is read once, a prompt with many replies too
+        spans = []
+        for messages, reply in pairs:
+            prompt = self.render(messages)
+            whole = (*prompt, *self.tokenizer.encode(reply), self.tokenizer.end_id)
+            at = [texts.setdefault(ids, len(texts)) for ids in (tuple(prompt), whole)]
+            spans.append((*at, len(whole) - len(prompt)))
+        scored = self.score(list(texts))
+        return [(scored[whole][0] - scored[prompt][0], n) for prompt, whole, n in spans]
 
     def submit(self, function: Callable[[Any, Any], Any]) -> Job[Any]:
         """Run a function of (model, tokenizer) in the owner thread.

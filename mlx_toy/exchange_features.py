@@ -1,9 +1,9 @@
 """What tells whether the reply of an exchange fits what somebody said.
 
-Each candidate is compared with the message as a whole (cosines), word by word (which words of either
-are missing in the other, weighed by how rare they are, and how near the nearest one is), and by its
-reply: a word of the exchange that its reply takes up must have been said now, too. "My name is Rosa,
-I like painting" is near to "My name is Rosa", but its reply speaks of painting.
+Each candidate is compared with the message as a whole (cosines), word by word (which words of
+either are missing in the other, weighed by how rare they are, and how near the nearest one is), and
+by its reply: a word of the exchange that its reply takes up must have been said now, too. "My name
+is Rosa, I like painting" is near to "My name is Rosa", but its reply speaks of painting.
 """
 
 from collections.abc import Sequence

@@ -64,4 +64,4 @@ def read_exchanges(path: Path) -> list[Exchange]:
         OSError, ValueError, TypeError, lzma.LZMAError: the file is missing or broken.
     """
     text = lzma.decompress(path.read_bytes()).decode("utf-8")
-    return [Exchange(**json.loads(line)) for line in text.splitlines()]
+    return [Exchange(**json.loads(line)) for line in text.split("\n") if line]

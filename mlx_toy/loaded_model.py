@@ -17,6 +17,7 @@ from mlx_toy import model_directory
 from mlx_toy.chat import Message, render
 from mlx_toy.confidence import Calibration, load_calibration
 from mlx_toy.errors import UserError
+from mlx_toy.reply_likelihood import ReplyNats
 from mlx_toy.selector import DIRECTORY, Selector, load_selector
 from mlx_toy.token_bytes import TokenBytes
 from mlx_toy.tokenizer import Tokenizer
@@ -71,7 +72,8 @@ class LoadedModel:
         detokenizer: makes one for each answer.
         token_bytes: makes the table of what each token spells.
         calibration: when to refuse; None for the rule that needs none.
-        selector: loads what chooses among the replies that were written for it; None without any.
+        selector: loads what chooses among the replies that were written for it, with a function
+            that asks this model; None without any.
     """
 
     name: str
@@ -84,7 +86,7 @@ class LoadedModel:
     detokenizer: Callable[[], Detokenizer]
     token_bytes: Callable[[], TokenBytes]
     calibration: Calibration | None = None
-    selector: Callable[[], Selector] | None = None
+    selector: Callable[[ReplyNats], Selector] | None = None
 
 
 def locate(path_or_name: str | Path | None) -> tuple[Path, str]:
@@ -154,7 +156,7 @@ def _load_ours(path: Path, name: str) -> LoadedModel:
         detokenizer=lambda: ByteDetokenizer(tokenizer),
         token_bytes=lambda: TokenBytes.ours(tokenizer),
         calibration=load_calibration(path),
-        selector=(lambda: load_selector(written)) if written.is_dir() else None,
+        selector=(lambda nats: load_selector(written, nats)) if written.is_dir() else None,
     )
 
 

@@ -81,6 +81,7 @@ def reply_as_json(update: Update) -> dict[str, Any]:
         "abstained": update.abstained,
         "sources": [_source_as_json(source) for source in update.sources],
         "dropped": update.dropped,
+        "written_for": update.exchange.message if update.exchange else None,
         "stats": asdict(update.stats) if update.stats else None,
     }
 

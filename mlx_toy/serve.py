@@ -55,6 +55,7 @@ DIALS = {
     "max_completion_tokens": "max_tokens",
     "seed": "seed",
     "strict": "strict",
+    "written_replies": "written_replies",
     "passages": "passages",
 }
 

@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 
 from mlx_toy.assistant import Assistant, Update
 from mlx_toy.chat import Message
@@ -22,7 +23,7 @@ def chat(options: Namespace, settings: Settings) -> int:
     failed = 0
     is_terminal = sys.stdin.isatty() and not options.json
     with closing(Assistant(settings)) as assistant:
-        how = assistant.options(options.seed)
+        how = replace(assistant.options(options.seed), written_replies=not options.own_words)
         workspace = None if options.plain else OWN_WORKSPACE
         assistant.engine  # noqa: B018  (load it now, not after the first message)
         if is_terminal:

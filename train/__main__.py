@@ -12,7 +12,7 @@
     python -m train embedder  --data DIR --tokenizer RUN/tokenizer --out DIR
     python -m train reader    --data DIR --out DIR
     python -m train calibrate --model DIR --data DIR
-    python -m train selector  --out DIR
+    python -m train selector  --model DIR
     python -m train reranker  --data DIR --out DIR
     python -m train evaluate  --model DIR --data DIR
     python -m train replies   --model DIR --out replies.md

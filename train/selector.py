@@ -1,10 +1,12 @@
 """Train the selector: which of the replies that we wrote fits what somebody says.
 
-    python -m train selector --out mlx_toy/weights/chat/selector
+    python -m train selector --model mlx_toy/weights/chat
 
-It takes seconds: the exchanges are the dialogues as they stand, and the network that compares has a
-few thousand weights. A reply is given where it is likelier to fit than the model's own words are
-good, which is what `--own-words` says. All figures are of messages that a network did not see.
+It writes the directory `selector` of a model and takes minutes: the exchanges are the dialogues as
+they stand, the networks that compare have a few thousand weights, and most of the time goes into
+asking the model how likely it finds replies. A reply is given where it is likelier to fit than the
+model's own words are good, which is what `--own-words` says. All figures are of messages that a
+network did not see.
 """
 
 import argparse
@@ -17,10 +19,14 @@ from typing import Any
 import numpy as np
 
 from mlx_toy.embedder import load_embedder
+from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.exchange_features import ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex
-from mlx_toy.selector import CONFIG, Selector, save_selector
+from mlx_toy.loaded_model import BUNDLED
+from mlx_toy.progress import Progress
+from mlx_toy.reply_likelihood import ReplyNats, likelihood_features
+from mlx_toy.selector import DIRECTORY, Selector, save_selector
 from train.logistic import area, reliability
 from train.progress import say
 from train.records import write_json, write_text
@@ -28,12 +34,15 @@ from train.selector_data import DIALOGUES, JUDGEMENTS, Judged, read_dialogues, r
 from train.selector_fit import Recipe, fit, held_out
 
 OWN_WORDS = 0.37  # share of the bundled model's own replies to the openings that are good
+TOGETHER = 50  # messages whose candidates the model is asked about at once
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's own flags."""
-    command.add_argument("--out", type=Path, required=True, help="directory to write")
+    command.add_argument(
+        "--model", type=Path, default=BUNDLED, help="whose replies they are (default: bundled)"
+    )
     command.add_argument("--dialogues", type=Path, default=DIALOGUES, help="(default: our own)")
     command.add_argument("--judged", type=Path, default=JUDGEMENTS, help="(default: our own)")
     command.add_argument(
@@ -54,9 +63,6 @@ def run(options: argparse.Namespace) -> None:
     """
     if not 0 <= options.own_words <= 1:
         raise UserError(f"--own-words {options.own_words} is no share: use 0 to 1")
-    out: Path = options.out
-    if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
-        raise UserError(f"{out} holds something else: pass --out with a new directory")
     exchanges = read_dialogues(options.dialogues)
     judged = read_judgements(exchanges, options.judged)
     if not any(one.fits.any() for one in judged):
@@ -64,16 +70,37 @@ def run(options: argparse.Namespace) -> None:
     say(f"{len(exchanges):,} exchanges, {len(judged):,} judged messages")
     recipe = Recipe(seed=options.seed)
     index = ExchangeIndex(exchanges, load_embedder())
-    compare = ExchangeFeatures(index)
-    features = [compare(one.said, one.places) for one in judged]
-    figures = measure(judged, held_out(judged, features, recipe), options.own_words)
-    arrays = fit(features, [one.fits for one in judged], recipe)
+    compare, fits = ExchangeFeatures(index), [one.fits for one in judged]
+    by_messages = [compare(one.said, one.places) for one in judged]
+    with Engine.load(options.model) as engine:
+        if not engine.is_ours:
+            raise UserError(f"{options.model} is none of our models: they alone reply for mlx-toy")
+        by_model = _ask(engine.reply_nats, judged, index)
+        both = [np.concatenate(pair, 1) for pair in zip(by_messages, by_model, strict=True)]
+        first, second = (fit(features, fits, recipe) for features in (by_messages, both))
+        selector = Selector(index, engine.reply_nats, first, second, options.own_words)
+    alone = measure(judged, held_out(judged, by_messages, recipe), options.own_words)
+    figures = measure(judged, held_out(judged, both, recipe), options.own_words)
     report = {"recipe": asdict(recipe), "exchanges": len(exchanges), **figures}
-    out.mkdir(parents=True, exist_ok=True)
-    save_selector(Selector(index, arrays, options.own_words), out)
+    report["without_the_model"] = alone
+    out = options.model / DIRECTORY
+    out.mkdir(exist_ok=True)
+    save_selector(selector, out)
     write_json(report, out / "report.json")
     write_text(card(report), out / "README.md")
-    print(json.dumps(figures, indent=1))
+    say(json.dumps(report, indent=1))
+
+
+def _ask(nats: ReplyNats, judged: Sequence[Judged], index: ExchangeIndex) -> list[np.ndarray]:
+    """What the model says of all candidates."""
+    progress, found = Progress("asking the model", len(judged)), []
+    for start in range(0, len(judged), TOGETHER):
+        some = judged[start : start + TOGETHER]
+        cases = [(one.said, [index.exchanges[place] for place in one.places]) for one in some]
+        found += likelihood_features(cases, nats)
+        progress.add(len(some))
+    progress.end()
+    return found
 
 
 def measure(
@@ -114,6 +141,8 @@ def _share(values: Any) -> float:
 
 def card(report: dict[str, Any]) -> str:
     """README.md of the directory, with the front matter that the hub reads."""
+    alone = report["without_the_model"]
+    flags = f"--own-words {report['threshold']} --seed {report['recipe']['seed']}"
     rows = "\n".join(
         f"| {row['threshold']} | {row['given']:.1%} | {row['fits']:.1%} |"
         for row in report["by_threshold"]
@@ -131,12 +160,14 @@ this project, with the help of an AI assistant.
 
 ## Figures
 
-{report["messages"]:,} messages of people, written for the purpose without sight of the dialogues,
-each with the replies that were found for it: {report["candidates"]:,}, judged one by one by an AI
-assistant (`corpus/judged_replies.jsonl`). For {report["some_reply_fits"]:.1%} of the messages one of
-these fits. Cross-validated over messages, the area under the ROC curve of a reply's probability is
-{report["area_under_roc"]}. At the threshold in use, {report["threshold"]}, a written reply is given
-to {report["given"]:.1%} of the messages, and fits {report["given_fits"]:.1%} of these:
+On {report["messages"]:,} messages, each with the replies that were found for it,
+{report["candidates"]:,} in all (`corpus/judged_replies.jsonl`). The messages were written by AI
+assistants that did not see the dialogues, as people type them; other assistants judged reply by
+reply. For {report["some_reply_fits"]:.1%} of the messages one of the replies fits. Cross-validated
+over messages, the area under the ROC curve of a reply's probability is {report["area_under_roc"]}
+({alone["area_under_roc"]} by the messages alone, before the model is asked how likely it finds the
+replies). At the threshold in use, {report["threshold"]}, a written reply is given to
+{report["given"]:.1%} of the messages, and fits {report["given_fits"]:.1%} of these:
 
 | threshold | given to | fits |
 |---:|---:|---:|
@@ -148,7 +179,7 @@ type first; the replies to sixty fixed openings stand in `replies.md` beside the
 
 ## Training
 
-`python -m train selector --out DIR --own-words {report["threshold"]} --seed {report["recipe"]["seed"]}`
+`python -m train selector --model DIR {flags}`
 
 ## Limits
 

@@ -9,13 +9,13 @@ up, and another one that did not know why said which replies would fit, as a car
 Exchanges are named by dialogue and message; of three turns the last is the one that is answered.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
 from mlx_toy.exchange_search import Said
 from mlx_toy.exchanges import Exchange, exchanges_of
@@ -49,10 +49,9 @@ def read_dialogues(directory: Path = DIALOGUES) -> list[Exchange]:
     found: list[Exchange] = []
     for file in sorted(directory.glob("*.jsonl")):
         try:
-            for line in file.read_text(encoding="utf-8").splitlines():
-                dialogue = json.loads(line)
+            for dialogue in read_json_lines(file):
                 found += exchanges_of(dialogue["id"], dialogue["messages"])
-        except (ValueError, LookupError, TypeError) as error:
+        except (LookupError, TypeError) as error:
             raise UserError(f"{file} holds something else than dialogues ({error})") from error
     if not found:
         raise UserError(f"{directory} has no dialogues: give a directory with *.jsonl files")
@@ -68,8 +67,7 @@ def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> l
     places = {exchange.id: place for place, exchange in enumerate(exchanges)}
     judged = []
     try:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
+        for record in read_json_lines(file):
             *earlier, message = record["turns"]
             before, said = earlier or ("", "")
             known = {
@@ -81,6 +79,6 @@ def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> l
             if known:
                 fits = np.array(list(known.values()))
                 judged.append(Judged(Said(message, before, said), list(known), fits))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{file} cannot be read ({error}): give the file of judgements") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{file} holds something else than judgements ({error})") from error
     return judged

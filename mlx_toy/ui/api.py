@@ -111,6 +111,7 @@ class Api:
             history: list[dict[str, str]] | None = None,
             use_documents: bool = True,
             strict: bool = True,
+            written_replies: bool = True,
             temperature: float | None = None,
             max_tokens: int | None = None,
             system_prompt: str = "",
@@ -123,6 +124,7 @@ class Api:
                 history: Earlier turns, each with "role" (user or assistant) and "content".
                 use_documents: Whether to answer from the documents in the library.
                 strict: Whether an answer from documents may only consist of their words.
+                written_replies: Whether a reply that was written beforehand may be given.
                 temperature: Of free text, 0 to 2; as the app was started if null.
                 max_tokens: The longest answer; likewise.
                 system_prompt: What the model is told before the conversation.
@@ -139,6 +141,7 @@ class Api:
                     max_tokens=max_tokens,
                     system_prompt=_text("system_prompt", system_prompt or ""),
                     strict=strict,
+                    written_replies=written_replies,
                 )
                 workspace = self._mine(secret) if use_documents else None
                 messages = [*_turns(history), _turn("user", message)]

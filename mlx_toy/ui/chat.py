@@ -135,7 +135,7 @@ def _answer(loading: Loading, request: Request, history: list[Turn]) -> Iterator
             yield View([*asked, answer_turn(update.text)])
             continue
         answer = _finished(update, assistant.engine.context_length)
-        panels = shown_of(update.sources, update.abstained, update.trace)
+        panels = shown_of(update.sources, update.abstained, update.trace, update.exchange)
         yield View([*asked, answer], busy=False, sources=panels)
 
 
@@ -156,7 +156,9 @@ def _figures(update: Update, context: int) -> str:
     """The line below an answer: where it comes from, and how fast it came."""
     looked_up = f"looked up “{update.query}”" if update.query else ""
     figures = stats_line(update.stats, update.dropped, context)
-    parts = [cited_line(update.sources), unsupported_line(update.segments), looked_up, figures]
+    written = "written beforehand" if update.exchange else ""
+    cited, unsupported = cited_line(update.sources), unsupported_line(update.segments)
+    parts = [written, cited, unsupported, looked_up, figures]
     if not update.done:
         parts.append("stopped")
     return " · ".join(part for part in parts if part)

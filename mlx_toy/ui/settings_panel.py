@@ -42,6 +42,7 @@ DIALS = (
     Dial("passages", 1, MAX_PASSAGES, 1, "Passages", "So many are put before the model."),
 )
 _WHOLE = ("top_k", "max_tokens", "passages")
+_KINDS: dict[str, type] = {"strict": bool, "written_replies": bool, "system_prompt": str}
 
 
 class SettingsPanel:
@@ -77,17 +78,26 @@ class SettingsPanel:
             info="An answer from documents may then consist only of their words.",
             elem_id="strict",
         )
+        written = gr.Checkbox(
+            self._defaults.written_replies,
+            label="Written replies",
+            info="In a chat, a reply that was written beforehand may be given where one fits. "
+            "Off: the model finds all words itself, more freely and less to the point.",
+            elem_id="written-replies",
+        )
         self._system_prompt = gr.Textbox(
             label="System prompt",
-            info="What the model is told before a chat. Small models hardly follow it.",
+            info="What the model is told before a chat; it then finds all words itself. "
+            "Small models hardly follow it.",
             lines=2,
             max_lines=6,
             max_length=MAX_SYSTEM_PROMPT,
             elem_id="system-prompt",
         )
         sliders = [self._slider(dial) for dial in DIALS]
-        self._names = ["strict", "system_prompt", *(dial.name for dial in DIALS)]
-        self.inputs: list[Any] = [strict, self._system_prompt, *sliders]
+        self._names = ["strict", "written_replies", "system_prompt"]
+        self._names += [dial.name for dial in DIALS]
+        self.inputs: list[Any] = [strict, written, self._system_prompt, *sliders]
         self._reset = gr.Button("Reset to defaults", size="sm", elem_id="reset-settings")
 
     def connect(self, page: gr.Blocks) -> None:
@@ -148,7 +158,7 @@ def _options(values: dict[str, Any]) -> AnswerOptions:
     """Options of values that a browser sent."""
     chosen: dict[str, Any] = {}
     for name, value in values.items():
-        kind = {"strict": bool, "system_prompt": str}.get(name, int if name in _WHOLE else float)
+        kind = _KINDS.get(name, int if name in _WHOLE else float)
         try:
             chosen[name] = kind(value)
         except (TypeError, ValueError, OverflowError) as error:

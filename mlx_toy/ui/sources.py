@@ -13,6 +13,7 @@ import gradio as gr
 
 from mlx_toy.assistant import Source
 from mlx_toy.errors import UserError
+from mlx_toy.exchanges import Exchange
 from mlx_toy.library import Library
 from mlx_toy.page_image import Mark, page_image
 from mlx_toy.replies import Trace
@@ -31,6 +32,7 @@ NO_ANSWER = (
 NO_SOURCES = "This answer was not taken from your documents."
 GONE = "The documents of this answer are not in your library any more."
 NONE_ANSWERS = "The nearest passages; none of them answers."
+WRITTEN_FOR = "This reply was written beforehand, for the message “{}”."
 OPENING = '<p class="empty">Opening the document…</p>'
 
 
@@ -50,10 +52,15 @@ class Shown:
 
 
 def shown_of(
-    sources: Sequence[Source], abstained: bool = False, trace: Trace | None = None
+    sources: Sequence[Source],
+    abstained: bool = False,
+    trace: Trace | None = None,
+    exchange: Exchange | None = None,
 ) -> Shown:
     """What to show of an answer."""
     note = NONE_ANSWERS if abstained and sources else "" if sources else NO_SOURCES
+    if exchange:
+        note = WRITTEN_FOR.format(as_text(exchange.message))
     return Shown(tuple(sources), note, trace)
 
 

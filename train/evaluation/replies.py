@@ -4,9 +4,9 @@
     python -m train replies --model DIR --out own_words.md --own-words
 
 On the first page the model replies as in the app, where a reply that was written beforehand is
-given if one fits; on the second it finds all words itself. The reader writes `yes` or `no` into the last column: is the reply fluent, and on topic? Written
-again, the page keeps the verdict of every reply that is still the same. `python -m train evaluate`
-counts the verdicts once each row has one.
+given if one fits; on the second it finds all words itself. The reader writes `yes` or `no` into the
+last column: is the reply fluent, and on topic? Written again, the page keeps the verdict of every
+reply that is still the same. `python -m train evaluate` counts the verdicts once each row has one.
 """
 
 import argparse

@@ -1,0 +1,55 @@
+"""How likely a model finds a reply: here, and where it was written.
+
+A reply that the model would rather say to what it was written for than to what was said now does
+not fit as well as one that it finds as likely here (the idea of Li et al. 2016, arXiv:1510.03055:
+a reply is good by how much more likely its message makes it).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mlx_toy.chat import Message
+from mlx_toy.exchange_search import Said
+from mlx_toy.exchanges import Exchange
+
+# (conversations, and the reply to each) -> summed nats of each reply, and its tokens
+ReplyNats = Callable[[Sequence[tuple[Sequence[Message], str]]], list[tuple[float, int]]]
+FEATURES = 4
+
+
+def likelihood_features(
+    cases: Sequence[tuple[Said, Sequence[Exchange]]], nats: ReplyNats
+) -> list[np.ndarray]:
+    """What a model says of candidates.
+
+    Args:
+        cases: messages, each with P exchanges whose replies may answer it.
+        nats: asks the model.
+
+    Returns:
+        For each case [P, 4]: nats a token of the reply here, how many more these are than where it
+        was written, the same for the whole reply, and its tokens.
+    """
+    pairs = []
+    for said, exchanges in cases:
+        for exchange in exchanges:
+            pairs.append((_messages(said.before, said.said, said.message), exchange.reply))
+            origin = _messages(exchange.before, exchange.said, exchange.message)
+            pairs.append((origin, exchange.reply))
+    found = iter(nats(pairs))
+    features = []
+    for _, exchanges in cases:
+        rows = []
+        for _ in exchanges:
+            (here, tokens), (there, _) = next(found), next(found)
+            rows.append([here / tokens, (here - there) / tokens, here - there, tokens])
+        features.append(np.array(rows, np.float32).reshape(len(exchanges), FEATURES))
+    return features
+
+
+def _messages(before: str, said: str, message: str) -> list[Message]:
+    earlier: list[Message] = []
+    if before:
+        earlier = [{"role": "user", "content": before}, {"role": "assistant", "content": said}]
+    return [*earlier, {"role": "user", "content": message}]
