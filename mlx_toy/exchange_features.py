@@ -20,6 +20,12 @@ KNOWN_WORDS = 50_000  # whose vectors are kept
 _ME = frozenset({"i", "my", "me", "we", "our", "us", "im", "ive", "mine"})
 _YOU = frozenset({"you", "your", "yours", "yourself"})
 _NOT = frozenset({"not", "no", "never", "t", "dont", "cant", "isnt", "without", "nothing"})
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+    )
+}
 _TINY = 1e-6
 NAMES = (
     "cosine",
@@ -44,6 +50,7 @@ NAMES = (
     "same first word",
     "same persons",
     "same negation",
+    "numbers that differ",
     "rarest new word of the reply",
     "names in the reply that were not said",
     "length of the message",
@@ -136,6 +143,7 @@ class ExchangeFeatures:
             (bool(asked.distinct & _ME) == bool(written.distinct & _ME))
             + (bool(asked.distinct & _YOU) == bool(written.distinct & _YOU)),
             bool(asked.distinct & _NOT) == bool(written.distinct & _NOT),
+            len(asked.numbers ^ written.numbers),
             max(new, default=0.0),
             len(names),
             float(np.log(1 + len(asked.stems))),
@@ -155,6 +163,7 @@ class _Text:
         self.words = [word for word in words(text) if word[0].isalnum()][:MAX_WORDS]
         self.stems = stems(text)[:MAX_WORDS]
         self.distinct = set(self.stems)
+        self.numbers = {_NUMBERS.get(w, w) for w in self.words if w in _NUMBERS or w.isdigit()}
         self.kind = question_type(text)
         self.asks = text.rstrip().endswith("?") or self.kind != QUESTION_TYPES - 1
 

@@ -30,7 +30,14 @@ from mlx_toy.selector import DIRECTORY, Selector, save_selector
 from train.logistic import area, reliability
 from train.progress import say
 from train.records import write_json, write_text
-from train.selector_data import DIALOGUES, JUDGEMENTS, Judged, read_dialogues, read_judgements
+from train.selector_data import (
+    DIALOGUES,
+    JUDGEMENTS,
+    Judged,
+    changes_of_topic,
+    read_dialogues,
+    read_judgements,
+)
 from train.selector_fit import Recipe, fit, held_out
 
 OWN_WORDS = 0.37  # share of the bundled model's own replies to the openings that are good
@@ -70,19 +77,23 @@ def run(options: argparse.Namespace) -> None:
     say(f"{len(exchanges):,} exchanges, {len(judged):,} judged messages")
     recipe = Recipe(seed=options.seed)
     index = ExchangeIndex(exchanges, load_embedder())
-    compare, fits = ExchangeFeatures(index), [one.fits for one in judged]
-    by_messages = [compare(one.said, one.places) for one in judged]
+    changed = changes_of_topic(judged, index, recipe.seed)
+    every, compare = [*judged, *changed], ExchangeFeatures(index)
+    fits = [one.fits for one in every]
+    by_messages = [compare(one.said, one.places) for one in every]
     with Engine.load(options.model) as engine:
         if not engine.is_ours:
             raise UserError(f"{options.model} is none of our models: they alone reply for mlx-toy")
-        by_model = _ask(engine.reply_nats, judged, index)
+        by_model = _ask(engine.reply_nats, every, index)
         both = [np.concatenate(pair, 1) for pair in zip(by_messages, by_model, strict=True)]
         first, second = (fit(features, fits, recipe) for features in (by_messages, both))
         selector = Selector(index, engine.reply_nats, first, second, options.own_words)
-    alone = measure(judged, held_out(judged, by_messages, recipe), options.own_words)
-    figures = measure(judged, held_out(judged, both, recipe), options.own_words)
+    by_both = held_out(every, both, recipe)
+    figures = measure(judged, by_both[: len(judged)], options.own_words)
     report = {"recipe": asdict(recipe), "exchanges": len(exchanges), **figures}
-    report["without_the_model"] = alone
+    report["changes_of_topic"] = measure(changed, by_both[len(judged) :], options.own_words)
+    alone = held_out(every, by_messages, recipe)[: len(judged)]
+    report["without_the_model"] = measure(judged, alone, options.own_words)
     out = options.model / DIRECTORY
     out.mkdir(exist_ok=True)
     save_selector(selector, out)
@@ -141,7 +152,7 @@ def _share(values: Any) -> float:
 
 def card(report: dict[str, Any]) -> str:
     """README.md of the directory, with the front matter that the hub reads."""
-    alone = report["without_the_model"]
+    alone, changed = report["without_the_model"], report["changes_of_topic"]
     flags = f"--own-words {report['threshold']} --seed {report['recipe']['seed']}"
     rows = "\n".join(
         f"| {row['threshold']} | {row['given']:.1%} | {row['fits']:.1%} |"
@@ -172,6 +183,10 @@ replies). At the threshold in use, {report["threshold"]}, a written reply is giv
 | threshold | given to | fits |
 |---:|---:|---:|
 {rows}
+
+{changed["messages"]:,} of the messages were also put into the middle of another conversation, as a
+person may change the topic at any moment; there a written reply is given to
+{changed["given"]:.1%}, and fits {changed["given_fits"]:.1%} of these.
 
 The threshold is the share of the model's own replies that a reader found good: a written reply is
 given where it is likelier to fit than that. These messages are more special than what most people

@@ -17,10 +17,12 @@ import numpy as np
 
 from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
-from mlx_toy.exchange_search import Said
+from mlx_toy.exchange_search import ExchangeIndex, Said
 from mlx_toy.exchanges import Exchange, exchanges_of
 
 CORPUS = Path(__file__).parents[1] / "corpus"
+CHANGED = 0.4  # of the judged beginnings are learned once more as a change of the topic
+WRONG = 4  # exchanges that go on with the old topic, found for each of these
 DIALOGUES = CORPUS / "dialogues"
 JUDGEMENTS = CORPUS / "judged_replies.jsonl"
 
@@ -82,3 +84,27 @@ def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> l
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(f"{file} holds something else than judgements ({error})") from error
     return judged
+
+
+def changes_of_topic(judged: Sequence[Judged], index: ExchangeIndex, seed: int) -> list[Judged]:
+    """Beginnings that were judged, said in the middle of another conversation.
+
+    What fitted a beginning fits there, too; what goes on with the other conversation does not. No
+    message of the judged ones is like that, so the network would learn to go on whatever is said.
+
+    Args:
+        judged: the messages.
+        index: the exchanges, any of which may be the conversation before.
+        seed: of which are taken, and what stands before each.
+    """
+    random = np.random.default_rng(seed)
+    changed = []
+    for one in judged:
+        if one.said.before or random.random() >= CHANGED:
+            continue
+        earlier = index.exchanges[random.integers(len(index.exchanges))]
+        said = Said(one.said.message, earlier.message, earlier.reply)
+        found = [p for p in index.search(said) if index.exchanges[p].goes_on][:WRONG]
+        fits = np.concatenate([one.fits, np.zeros(len(found), bool)])
+        changed.append(Judged(said, [*one.places, *found], fits))
+    return changed
