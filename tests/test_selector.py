@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,16 @@ from mlx_toy.exchange_features import NAMES, ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex, Said
 from mlx_toy.exchanges import Exchange, exchanges_of, read_exchanges, write_exchanges
 from mlx_toy.options import AnswerOptions
+from mlx_toy.reply_processor import ReplyProcessor
 from mlx_toy.selector import DIRECTORY, EXCHANGES, WEIGHTS, Selector
 from mlx_toy.settings import OWN_WORKSPACE, Settings
+from mlx_toy.ui.chat import Request, send
+from mlx_toy.ui.loading import Loading
 from train import selector as training
 from train.__main__ import main
 from train.evaluation.openings import openings
-from train.selector_data import read_dialogues, read_judgements
+from train.selector_data import Judged, read_dialogues, read_judgements
+from train.selector_fit import Recipe, fit
 
 DIALOGUES = [
     ["what do owls eat", "Owls eat mice.", "and in winter?", "In winter owls eat mice, too."],
@@ -172,8 +177,6 @@ def test_written_reply_is_generated_word_for_word_and_ends(engine):
 
 
 def test_of_several_replies_each_is_said_by_its_weight(tiny_engine):
-    from mlx_toy.reply_processor import ReplyProcessor
-
     tokenizer = tiny_engine.tokenizer
     prompt = tiny_engine.render(user("hello"))
     replies = [[*tokenizer.encode(text), tokenizer.end_id] for text in ("token", "tokens", "ids")]
@@ -200,6 +203,23 @@ def test_assistant_gives_the_written_reply_or_its_own_words(trained, tmp_path):
         assistant.close()
 
 
+def test_the_app_says_that_a_reply_was_written_beforehand(trained, tmp_path):
+    settings = Settings(model=str(trained), library=str(tmp_path / "library"))
+    loading = Loading(lambda: Assistant.load(settings))
+    loading.start()
+    try:
+        *_, last = send(loading, Request("what does an owl eat", [], [], OWN_WORKSPACE, False))
+        assert last.history[-1].text == "Owls eat mice."
+        assert "written beforehand" in last.history[-1].figures
+        assert last.sources is not None and "“what do owls eat”" in last.sources.note
+        own = AnswerOptions(written_replies=False)
+        request = Request("what does an owl eat", [], [], OWN_WORKSPACE, False, own)
+        *_, last = send(loading, request)
+        assert "written beforehand" not in last.history[-1].figures
+    finally:
+        loading.close()
+
+
 def test_training_writes_figures_of_messages_it_did_not_see(trained):
     directory = trained / DIRECTORY
     report = json.loads((directory / "report.json").read_text())
@@ -211,8 +231,6 @@ def test_training_writes_figures_of_messages_it_did_not_see(trained):
 
 def test_the_same_data_gives_the_same_weights(trained):
     judged = [([1.0], True), ([0.0], False)] * 40
-    from train.selector_fit import Recipe, fit
-
     features = [np.array([x, x], np.float32) for x, _ in judged]
     fits = [np.array([y, y]) for _, y in judged]
     first, second = (fit(features, fits, Recipe(epochs=2, batch=16)) for _ in range(2))
@@ -246,8 +264,6 @@ def test_measure_counts_only_what_is_given(index):
 
 
 def read_judged_example(index):
-    from train.selector_data import Judged
-
     first = Judged(Said("a"), [0, 1], np.array([True, False]))
     return [first, Judged(Said("b"), [0, 1], np.array([False, False]))]
 
@@ -269,8 +285,6 @@ def test_no_written_reply_is_to_an_opening_of_the_evaluation():
 
 
 def test_selector_class_is_for_several_threads_at_once(engine):
-    from concurrent.futures import ThreadPoolExecutor
-
     assert isinstance(engine.selector, Selector)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(engine.selector, [user("what does an owl eat")] * 8))
