@@ -77,23 +77,20 @@ class ExchangeFeatures:
 
     def __call__(self, said: Said, places: Sequence[int]) -> np.ndarray:
         """Features [P, F] of the exchanges at P places, in the order of `NAMES`."""
-        index = self._index
-        message, before, answered = index.vectors(said)
-        at = list(places)
-        near = index.messages[at] @ message
-        near_before, near_said = index.before[at] @ before, index.said[at] @ answered
-        asked = _Text(said.message)
+        index, asked = self._index, _Text(said.message)
+        near = index.cosines(said, places)  # [P, 3]
+        best, best_before, _ = near.max(axis=0)
         around = {*asked.stems, *stems(said.before), *stems(said.said)}
         rows = []
-        for place, *cosines in zip(at, near, near_before, near_said, strict=True):
+        for place, (cosine, before, answer) in zip(places, near, strict=True):
             exchange = index.exchanges[place]
             written = _Text(exchange.message)
             goes_on = exchange.goes_on
             row = self._compare(asked, written)
             row += self._reply(exchange.reply, asked, written, stems(exchange.before), around)
-            row += [goes_on, bool(said.before) and not goes_on, cosines[1], cosines[2]]
+            row += [goes_on, bool(said.before) and not goes_on, before, answer]
             row.append(self._found(set(stems(said.before)), set(stems(exchange.before))))
-            rows.append([cosines[0], cosines[0] - near.max(), *row, cosines[1] - near_before.max()])
+            rows.append([cosine, cosine - best, *row, before - best_before])
         return np.array(rows, np.float32)
 
     def _compare(self, asked: "_Text", written: "_Text") -> list[float]:

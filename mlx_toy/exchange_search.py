@@ -58,23 +58,34 @@ class ExchangeIndex:
         embedder: makes the vectors.
 
     Attributes:
-        exchanges: as given.
-        messages, before, said: unit vectors [N, D] of what was said.
+        exchanges, embedder: as given.
     """
 
     def __init__(self, exchanges: Sequence[Exchange], embedder: Embedder) -> None:
         self.exchanges, self.embedder = list(exchanges), embedder
-        self.messages = self._embed([e.message for e in self.exchanges])
-        self.before = self._embed([e.before for e in self.exchanges])
-        self.said = self._embed([e.said for e in self.exchanges])
+        self._messages = self._embed([e.message for e in self.exchanges])  # [N, D]
         self._goes_on = np.array([e.goes_on for e in self.exchanges])
+        later = [e for e in self.exchanges if e.goes_on]  # L, a third of all
+        self._before = self._embed([e.before for e in later])  # [L, D]
+        self._said = self._embed([e.said for e in later])
+        self._row = np.where(self._goes_on, np.cumsum(self._goes_on) - 1, -1)  # among the later
         self._by_message = _Words([e.message for e in self.exchanges])
         self._by_before = _Words([e.before for e in self.exchanges])
 
-    def vectors(self, said: Said) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The vectors [D] of a message, of the one before it and of its reply."""
-        message, before, reply = self._embed([said.message, said.before, said.said])
-        return message, before, reply
+    def cosines(self, said: Said, places: Sequence[int]) -> np.ndarray:
+        """How near the exchanges at P places are [P, 3]: message, message before, answer to that.
+
+        What one side does not have is at 0.
+        """
+        message, before, answer = self._embed([said.message, said.before, said.said])
+        found = np.zeros((len(places), 3), np.float32)
+        at = np.array(places, int)
+        found[:, 0] = self._messages[at] @ message
+        later = np.flatnonzero(self._goes_on[at])
+        rows = self._row[at[later]]
+        found[later, 1] = self._before[rows] @ before
+        found[later, 2] = self._said[rows] @ answer
+        return found
 
     def rarity(self, word: str) -> float:
         """How rare a stem is in the messages: ln of one in so many."""
@@ -86,13 +97,14 @@ class ExchangeIndex:
         What begins a conversation is only answered as a beginning. Later, an exchange that goes on
         is near by both its messages, and one that begins by its only one.
         """
-        message, before, _ = self.vectors(said)
-        near, alike = self.messages @ message, self._by_message.scores(said.message)
+        message, before = self._embed([said.message, said.before])
+        near, alike = self._messages @ message, self._by_message.scores(said.message)
         if not said.before:
             near[self._goes_on], alike[self._goes_on] = -1, -1
             return _in_turn([near, alike], count)
         alone = np.where(self._goes_on, -1, near)
-        near = (1 - BEFORE_SHARE) * near + BEFORE_SHARE * (self.before @ before)
+        near *= 1 - BEFORE_SHARE
+        near[self._goes_on] += BEFORE_SHARE * (self._before @ before)
         alike = alike + BEFORE_WORDS * self._by_before.scores(said.before)
         near[~self._goes_on], alike[~self._goes_on] = -1, -1
         return _in_turn([near, alike, near, alone], count)

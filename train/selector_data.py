@@ -21,7 +21,7 @@ from mlx_toy.exchange_search import ExchangeIndex, Said
 from mlx_toy.exchanges import Exchange, exchanges_of
 
 CORPUS = Path(__file__).parents[1] / "corpus"
-CHANGED = 0.4  # of the judged beginnings are learned once more as a change of the topic
+CHANGED = 0.25  # of the judged beginnings are learned once more as a change of the topic
 WRONG = 4  # exchanges that go on with the old topic, found for each of these
 DIALOGUES = CORPUS / "dialogues"
 JUDGEMENTS = CORPUS / "judged_replies.jsonl"
