@@ -61,6 +61,10 @@ NAMES = (
     "cosine of what was answered",
     "words before found",
     "cosine before, below the best",
+    "cosine of both together",
+    "cosine of both together, below the best",
+    "asked words of both found",
+    "written words of both found",
 )
 
 
@@ -78,11 +82,12 @@ class ExchangeFeatures:
     def __call__(self, said: Said, places: Sequence[int]) -> np.ndarray:
         """Features [P, F] of the exchanges at P places, in the order of `NAMES`."""
         index, asked = self._index, _Text(said.message)
-        near = index.cosines(said, places)  # [P, 3]
-        best, best_before, _ = near.max(axis=0)
+        near = index.cosines(said, places)  # [P, 4]
+        best, best_before, _, best_together = near.max(axis=0)
+        both = set(stems(said.together)[:MAX_WORDS])
         around = {*asked.stems, *stems(said.before), *stems(said.said)}
         rows = []
-        for place, (cosine, before, answer) in zip(places, near, strict=True):
+        for place, (cosine, before, answer, together) in zip(places, near, strict=True):
             exchange = index.exchanges[place]
             written = _Text(exchange.message)
             goes_on = exchange.goes_on
@@ -90,7 +95,10 @@ class ExchangeFeatures:
             row += self._reply(exchange.reply, asked, written, stems(exchange.before), around)
             row += [goes_on, bool(said.before) and not goes_on, before, answer]
             row.append(self._found(set(stems(said.before)), set(stems(exchange.before))))
-            rows.append([cosine, cosine - best, *row, before - best_before])
+            written_both = {*stems(exchange.before), *written.distinct}
+            row += [before - best_before, together, together - best_together]
+            row += [self._found(both, written_both), self._found(written_both, both)]
+            rows.append([cosine, cosine - best, *row])
         return np.array(rows, np.float32)
 
     def _compare(self, asked: "_Text", written: "_Text") -> list[float]:

@@ -36,6 +36,11 @@ class Said:
     before: str = ""
     said: str = ""
 
+    @property
+    def together(self) -> str:
+        """Both messages as one text."""
+        return f"{self.before} {self.message}" if self.before else self.message
+
     @classmethod
     def of(cls, messages: Sequence[Message]) -> "Said":
         """The end of a conversation whose last message is the person's."""
@@ -68,23 +73,28 @@ class ExchangeIndex:
         later = [e for e in self.exchanges if e.goes_on]  # L, a third of all
         self._before = self._embed([e.before for e in later])  # [L, D]
         self._said = self._embed([e.said for e in later])
+        self._together = self._embed([f"{e.before} {e.message}" for e in later])
         self._row = np.where(self._goes_on, np.cumsum(self._goes_on) - 1, -1)  # among the later
         self._by_message = _Words([e.message for e in self.exchanges])
         self._by_before = _Words([e.before for e in self.exchanges])
 
     def cosines(self, said: Said, places: Sequence[int]) -> np.ndarray:
-        """How near the exchanges at P places are [P, 3]: message, message before, answer to that.
+        """How near the exchanges at P places are [P, 4].
 
-        What one side does not have is at 0.
+        By the message, the message before it, the answer to that, and both messages as one. What
+        one side does not have is at 0.
         """
         message, before, answer = self._embed([said.message, said.before, said.said])
-        found = np.zeros((len(places), 3), np.float32)
+        together = self._embed([said.together])[0]
+        found = np.zeros((len(places), 4), np.float32)
         at = np.array(places, int)
         found[:, 0] = self._messages[at] @ message
         later = np.flatnonzero(self._goes_on[at])
         rows = self._row[at[later]]
         found[later, 1] = self._before[rows] @ before
         found[later, 2] = self._said[rows] @ answer
+        found[:, 3] = self._messages[at] @ together
+        found[later, 3] = self._together[rows] @ together
         return found
 
     def rarity(self, word: str) -> float:
@@ -95,7 +105,9 @@ class ExchangeIndex:
         """The places of the nearest exchanges.
 
         What begins a conversation is only answered as a beginning. Later, an exchange that goes on
-        is near by both its messages, and one that begins by its only one.
+        is near by both its messages, and one that begins by its only one: to the message alone,
+        where the topic changes, or to both as one, as "what do whales eat" is after "tell me about
+        whales" to "what do they eat".
         """
         message, before = self._embed([said.message, said.before])
         near, alike = self._messages @ message, self._by_message.scores(said.message)
@@ -107,7 +119,9 @@ class ExchangeIndex:
         near[self._goes_on] += BEFORE_SHARE * (self._before @ before)
         alike = alike + BEFORE_WORDS * self._by_before.scores(said.before)
         near[~self._goes_on], alike[~self._goes_on] = -1, -1
-        return _in_turn([near, alike, near, alone], count)
+        begins = self._messages @ self._embed([said.together])[0]
+        begins[self._goes_on] = -1
+        return _in_turn([near, alike, begins, near, alone], count)
 
     def _embed(self, texts: list[str]) -> np.ndarray:
         """Unit vectors, and zeros for empty texts."""
