@@ -78,19 +78,24 @@ def test_a_model_directory_is_enough_to_go_on_from(exported, tmp_path, tiny_toke
     assert lineage["mixture"] == {
         "pretrain": {"book": 1},  # what the model had read before
         "decay": {"book": 1},
-        "finetune": {"talk": 3},
+        "finetune": {"talk": 100},
     }
     assert [s.name for s in read_history(out)] == ["finetune", "finetune"]
 
 
 def test_pretraining_goes_on_from_a_model_directory(exported, tmp_path, tiny_tokenizer):
     more, out = tmp_path / "more", tmp_path / "longer"
+    mixture = json.loads((tmp_path / "mixture.json").read_text())
+    mixture["stages"]["pretrain"] = {"book": 1, "talk": 1}
+    (tmp_path / "mixture.json").write_text(json.dumps(mixture))
     done = stages.pretrain(SIZE, tmp_path, tiny_tokenizer, more, steps=1, init=exported)
     assert done.step == 1
     export(more, tmp_path, tmp_path, out)
     lineage = json.loads((out / "lineage.json").read_text())
     assert [stage["stage"] for stage in lineage["stages"]] == ["pretrain", "finetune", "pretrain"]
-    assert lineage["mixture"]["pretrain"] == {"book": 1}
+    # Two thirds of the tokens were read of the first mixture, one of the second.
+    assert lineage["mixture"]["pretrain"] == {"book": 83.33, "talk": 16.67}
+    assert lineage["mixture"]["finetune"] == {"talk": 1}
 
 
 def test_a_model_that_does_not_say_how_it_was_made_is_refused(exported, tmp_path, tiny_tokenizer):

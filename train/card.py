@@ -235,12 +235,19 @@ def _limited_by(lineage: dict[str, Any]) -> str:
     tokens = sum(stage["tokens"] for stage in lineage["stages"])
     enough = presets.TOKENS_PER_PARAMETER
     larger = presets.preset(GPU_PRESET)
+    ratio = tokens / lineage["parameters"]
     if lineage["parameters"] >= larger.parameters:
-        return f"It read {tokens / lineage['parameters']:.1f} tokens a parameter."
+        return f"It read {ratio:.1f} tokens a parameter."
+    limit = (
+        f"What limited it is compute: it read {ratio:.1f} tokens a parameter, where about "
+        f"{enough:g} are the best use of a budget, and a model of its size cannot hold much more."
+        if ratio < enough
+        else f"What limits it is its size: it read {ratio:.1f} tokens a parameter, more than the "
+        f"{enough:g} or so that are the best use of a budget, and a larger model needs more "
+        "compute than a processor has."
+    )
     return (
-        f"What limited it is compute: it read {tokens / lineage['parameters']:.1f} tokens a "
-        f"parameter, where about {enough:g} are the best use of a budget, and a model of its size "
-        f"cannot hold much more. On a GPU the preset `{larger.name}` ({larger.parameters:,} "
+        f"{limit} On a GPU the preset `{larger.name}` ({larger.parameters:,} "
         f"parameters, {larger.pretrain_tokens:,} tokens) is one command away: `python -m train all "
         f"--preset {larger.name} --data DIR --out run`. `python -m train plan --preset "
         f"{larger.name} --hours 8` times it and says what to expect."

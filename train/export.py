@@ -24,7 +24,7 @@ from train.history import history
 from train.loop import CHECKPOINTS
 from train.shards import read_mixture_file
 
-OWN_PARTS = {"pretrain": ("pretrain", "decay"), "finetune": ("finetune",)}  # of a mixture, by stage
+PARTS_OF = {"pretrain": ("pretrain", "decay"), "finetune": ("finetune",)}  # of a mixture, by stage
 
 
 def training_flops(parameters: int, tokens: int) -> int:
@@ -90,23 +90,62 @@ def _lineage(
     mixture = read_mixture_file(shards)
     facts = checkpoint.facts
     stages = [_stage({**facts, "step": checkpoint.step}, parameters)]
-    before, parts, sources = facts, mixture["stages"], mixture["sources"]
+    before, sources = facts, mixture["sources"]
+    # Stages by the mixture that they read: those of a model directory have the one it names.
+    read = [(mixture["stages"], stages[:])]
     while before := before.get("before"):
-        stages.insert(0, _stage(before, parameters))
-        kept = {
-            name: of for name, of in before.get("mixture", {}).items() if name != facts["stage"]
-        }
-        parts, sources = {**parts, **kept}, {**before.get("sources", {}), **sources}
+        stage = _stage(before, parameters)
+        stages.insert(0, stage)
+        if "mixture" in before:
+            read.append((before["mixture"], []))
+        read[-1][1].append(stage)
+        sources = {**before.get("sources", {}), **sources}
     return {
         "parameters": parameters,
         "architecture": facts["model"],
         "tokenizer_sha256": hashlib.sha256(tokenizer.model_proto).hexdigest(),
         "stages": stages,
-        "mixture": parts,
+        "mixture": _parts_read(read),
         "sources": sources,
         "commit": _commit(),
         "hardware": f"{info().device}: {info().device_name}",
     }
+
+
+def _parts_read(
+    read: Sequence[tuple[dict[str, dict[str, float]], Sequence[dict[str, Any]]]],
+) -> dict[str, dict[str, float]]:
+    """What each part of the training read: the mean of the mixtures, by the tokens of each.
+
+    Args:
+        read: mixtures, the newest first, each with the stages that read it.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for stage, names in PARTS_OF.items():
+        tokens = [sum(s["tokens"] for s in of if s["stage"] == stage) for _, of in read]
+        for name in names:
+            mixtures = [
+                (mixture[name], count)
+                for (mixture, _), count in zip(read, tokens, strict=True)
+                if count and mixture.get(name)
+            ]
+            if len(mixtures) == 1:
+                found[name] = mixtures[0][0]
+            elif mixtures:
+                found[name] = _mean(mixtures)
+    newest = read[0][0]
+    return {name: found.get(name, parts) for name, parts in newest.items()}
+
+
+def _mean(mixtures: Sequence[tuple[dict[str, float], int]]) -> dict[str, float]:
+    """Percent of each source in mixtures that so many tokens were read of."""
+    whole = sum(count for _, count in mixtures)
+    shares: dict[str, float] = {}
+    for mixture, count in mixtures:
+        total = sum(mixture.values())
+        for name, part in mixture.items():
+            shares[name] = shares.get(name, 0.0) + 100 * part / total * count / whole
+    return {name: round(share, 2) for name, share in shares.items()}
 
 
 def _stage(facts: dict[str, Any], parameters: int) -> dict[str, Any]:

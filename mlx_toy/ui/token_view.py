@@ -23,8 +23,9 @@ MAX_TOKENS = 400  # that are shown: what an answer may have
 NO_TRACE = "Tokens are known only of answers that the model gave since this page was opened."
 LOOKING = "Looking at every token…"
 CAPTION = (
-    "Probabilities are the model's own, before the temperature; in an answer from "
-    "documents only words of the passages were allowed, so the model's first choice may differ."
+    "Probabilities are the model's own, before the temperature; in an answer from documents only "
+    "words of the passages were allowed, and in a reply written beforehand only its own, so the "
+    "model's first choice may differ."
 )
 
 
