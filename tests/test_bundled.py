@@ -7,7 +7,11 @@ import pytest
 from huggingface_hub import ModelCard
 
 from mlx_toy import model_directory
+from mlx_toy.chatting import start_reply
+from mlx_toy.embedder import load_embedder
 from mlx_toy.engine import GREEDY, Engine
+from mlx_toy.exchanges import read_exchanges
+from train.selector_data import read_dialogues
 
 WEIGHTS = Path(__file__).parent.parent / "mlx_toy" / "weights"
 MODELS = ("base", "chat")
@@ -32,6 +36,23 @@ def test_the_reader_comes_with_its_card_and_figures():
     report = json.loads((WEIGHTS / "reader" / "report.json").read_text())
     assert report["epoch"] == report["recipe"]["epochs"]
     assert f"F1 {report['held_out']['f1']} %" in card.text
+
+
+def test_the_selector_has_our_dialogues_and_fits_the_bundled_retriever():
+    directory = WEIGHTS / "chat" / "selector"
+    assert read_exchanges(directory / "exchanges.jsonl.xz") == read_dialogues()
+    config = json.loads((directory / "config.json").read_text())
+    assert config["embedder"] == load_embedder().fingerprint
+    report = json.loads((directory / "report.json").read_text())
+    assert report["messages"] > 5_000 and report["given_fits"] > 0.7
+    assert f"{report['given_fits']:.1%}" in (directory / "README.md").read_text()
+
+
+def test_bundled_model_chats_with_written_replies():
+    with Engine.load(None) as engine:
+        begun = start_reply(engine, [{"role": "user", "content": "hello!"}], GREEDY)
+        text = "".join(chunk.text for chunk in begun.generation)
+        assert begun.exchange(text) is not None and begun.generation.stats.finish == "stop"
 
 
 def test_no_file_is_too_large_for_a_lean_repository():
