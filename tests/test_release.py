@@ -96,6 +96,12 @@ def test_pretraining_goes_on_from_a_model_directory(exported, tmp_path, tiny_tok
     # Two thirds of the tokens were read of the first mixture, one of the second.
     assert lineage["mixture"]["pretrain"] == {"book": 83.33, "talk": 16.67}
     assert lineage["mixture"]["finetune"] == {"talk": 1}
+    last = tmp_path / "last"
+    stages.finetune(SIZE, tmp_path, tiny_tokenizer, last, more / "checkpoints" / "step-00000001")
+    export(last, tmp_path, tmp_path, out)
+    after = json.loads((out / "lineage.json").read_text())
+    assert len(after["stages"]) == 4
+    assert after["mixture"]["pretrain"] == lineage["mixture"]["pretrain"]
 
 
 def test_a_model_that_does_not_say_how_it_was_made_is_refused(exported, tmp_path, tiny_tokenizer):

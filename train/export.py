@@ -91,12 +91,12 @@ def _lineage(
     facts = checkpoint.facts
     stages = [_stage({**facts, "step": checkpoint.step}, parameters)]
     before, sources = facts, mixture["sources"]
-    # Stages by the mixture that they read: those of a model directory have the one it names.
+    # Stages by the mixture that they read: those of a model directory, the oldest, by its own.
     read = [(mixture["stages"], stages[:])]
     while before := before.get("before"):
         stage = _stage(before, parameters)
         stages.insert(0, stage)
-        if "mixture" in before:
+        if "mixture" in before and "mixture" not in before.get("before", {}):
             read.append((before["mixture"], []))
         read[-1][1].append(stage)
         sources = {**before.get("sources", {}), **sources}
