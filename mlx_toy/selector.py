@@ -40,7 +40,9 @@ LARGEST = 6.0  # standard deviations of a feature
 LONGEST = 400  # characters of a message: nobody wrote a reply to a longer one
 READ = 8  # candidates that the model is asked about
 ALIKE = 0.8  # of their words: of two such replies the model is asked about one
-CLOSE = 0.8  # replies that fit with at least so much of the best one's probability are chosen among
+CLOSE = (
+    0.95  # replies that fit with at least so much of the best one's probability are chosen among
+)
 
 
 @dataclass(frozen=True)

@@ -158,9 +158,10 @@ def _figures(report: dict[str, Any], chat: bool) -> str:
             "Answers from passages are those of the app: its reader "
             "(`mlx_toy/reader.py`) says which words to copy, this model copies them, and both "
             "decide whether to refuse. In the app a reply written beforehand is given to a chat "
-            "message where one fits (`mlx_toy/selector.py`, card in `selector/`); the replies "
-            "that were read stand in `replies.md`, those of the model's own words in "
-            "`own_words.md`. All other rows are of its own words."
+            "message where one fits (`mlx_toy/selector.py`, card in `selector/`); the replies that "
+            "were read stand in `replies.md`, those of the model's own words in `own_words.md`. "
+            "Two AI assistants read each page apart from each other; a yes is where both said so. "
+            "All other rows are of its own words."
         )
     if report.get("baselines") or report.get("peers"):
         parts += ["Beside others:", report_card.beside_others(report)]

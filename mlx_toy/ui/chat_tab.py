@@ -29,7 +29,7 @@ from mlx_toy.ui.token_view import TokenView
 from mlx_toy.ui.uploads import size_line
 from mlx_toy.ui.visitors import Visitors
 
-EXAMPLES = ["Tell me a short story about a lost kitten.", "What is the sun?", "Who are you?"]
+EXAMPLES = ["Tell me a joke.", "What is the sun?", "Who are you?"]
 NO_DOCUMENTS = "None yet. Drop a PDF, Word, web or text file into the message box, then ask."
 PLACEHOLDER = "Say something, or drop a document below and ask about it."
 PASTED_TEXT = 4_000  # characters; a longer paste becomes a text file, and so a document

@@ -24,7 +24,7 @@ SHARES = {  # figures in percent, the most telling first
     f"{QUESTIONS}correct_refusals": "Questions without an answer that it turns down",
     f"{QUESTIONS}false_refusals": "Questions with an answer that it turns down (fewer is better)",
     "blimp_public.accuracy": "Grammar: the right one of two sentences (by chance 50%)",
-    "chats.fluent_and_on_topic": "Replies that are fluent and on topic, by a reader",
+    "chats.fluent_and_on_topic": "Replies in the app that are fluent and on topic, by a reader",
     "chats.own_words": "The same, all of it in the model's own words",
     "endings.by_themselves": "Replies that end by themselves",
     "memory.verbatim": "Samples that stand word for word in what it read (fewer is better)",

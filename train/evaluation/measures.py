@@ -91,7 +91,7 @@ MEASURES = (
         larger_is_better=False,
     ),
     Measure(CITED, "Cites the passage that answers, of four", "cites", 85),
-    Measure(FLUENT, "Replies fluent and on topic, by a reader", "chats", 75),
+    Measure(FLUENT, "Replies in the app fluent and on topic, by a reader", "chats", 75),
     Measure(OWN_FLUENT, "The same, all of it the model's own words", "own words", None),
     Measure(ENDS, "Replies end by themselves, not in circles", "ends", 98),
     Measure(
