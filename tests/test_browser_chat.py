@@ -48,6 +48,19 @@ def test_a_first_visit_shows_what_to_do(page: Page):
     shoot(page, "chat")
 
 
+def test_a_written_reply_says_so_and_can_be_switched_off(page: Page):
+    ask(page, "what is a lighthouse")
+    expect(page.locator(ANSWERS).last).to_contain_text("written beforehand")
+    expect(page.locator("#sources")).to_contain_text("it was written beforehand, for")
+    shoot(page, "written-reply")
+    page.get_by_role("button", name="Settings").click()
+    page.locator("#written-replies input").uncheck()
+    button(page, "New chat").click()
+    ask(page, "what is a lighthouse")
+    expect(page.locator(ANSWERS).last).to_contain_text("tokens of context")
+    expect(page.locator(ANSWERS).last).not_to_contain_text("written beforehand")
+
+
 def test_an_answer_can_be_stopped_asked_again_and_put_aside(page: Page):
     ask(page, "Tell me a story.")
     button(page, "Retry").click()

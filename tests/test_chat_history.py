@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_toy.errors import UserError
+from mlx_toy.options import AnswerOptions
 from mlx_toy.settings import Settings
 from mlx_toy.ui import conversations as module
 from mlx_toy.ui import shelf as shelf_module
@@ -269,7 +270,10 @@ def test_settings_that_a_browser_kept_are_checked():
     assert panel.restored({}) == untouched
     changed = panel.restored({"temperature": 1.5, "strict": False, "unknown": 1})
     assert changed.count(gr.skip()) == len(panel.inputs) - 2
-    defaults = ["" if dial.value is None else dial.value for dial in panel.inputs]
+    defaults = [dial.value for dial in panel.inputs]
+    assert panel.options(*defaults) == AnswerOptions(temperature=0.3)
+    empty = [None if value == "" else value for value in defaults]
+    assert panel.options(*empty).system_prompt == ""
     assert panel.options(*defaults).temperature == 0.3
     values = [d if v == gr.skip() else v for v, d in zip(changed, defaults, strict=True)]
     assert panel.options(*values).temperature == 1.5 and not panel.options(*values).strict

@@ -3,6 +3,7 @@
 The browser keeps only what was changed, so that a dial nobody touched follows the server's default.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,11 @@ DIALS = (
     Dial("passages", 1, MAX_PASSAGES, 1, "Passages", "So many are put before the model."),
 )
 _WHOLE = ("top_k", "max_tokens", "passages")
-_KINDS: dict[str, type] = {"strict": bool, "written_replies": bool, "system_prompt": str}
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "strict": bool,
+    "written_replies": bool,
+    "system_prompt": lambda value: str(value or ""),  # an empty field may come as None
+}
 
 
 class SettingsPanel:
@@ -86,6 +91,7 @@ class SettingsPanel:
             elem_id="written-replies",
         )
         self._system_prompt = gr.Textbox(
+            self._defaults.system_prompt,
             label="System prompt",
             info="What the model is told before a chat; it then finds all words itself. "
             "Small models hardly follow it.",
@@ -158,7 +164,7 @@ def _options(values: dict[str, Any]) -> AnswerOptions:
     """Options of values that a browser sent."""
     chosen: dict[str, Any] = {}
     for name, value in values.items():
-        kind = _KINDS.get(name, int if name in _WHOLE else float)
+        kind: Callable[[Any], Any] = _KINDS.get(name, int if name in _WHOLE else float)
         try:
             chosen[name] = kind(value)
         except (TypeError, ValueError, OverflowError) as error:

@@ -32,7 +32,9 @@ NO_ANSWER = (
 NO_SOURCES = "This answer was not taken from your documents."
 GONE = "The documents of this answer are not in your library any more."
 NONE_ANSWERS = "The nearest passages; none of them answers."
-WRITTEN_FOR = "This reply was written beforehand, for the message “{}”."
+WRITTEN_FOR = (
+    "This reply was not taken from your documents: it was written beforehand, for the message “{}”."
+)
 OPENING = '<p class="empty">Opening the document…</p>'
 
 
