@@ -69,11 +69,12 @@ def test_a_text_goes_on_from_the_token_that_is_chosen(page: Page):
 def test_samples_stand_side_by_side_and_can_be_stopped(page: Page):
     open_tab(page, "Complete")
     page.get_by_text("Bread is made from", exact=True).click()
-    for slider, value in (("#temperature", "0.8"), ("#samples-count", "3"), ("#length", "400")):
+    # Hot, so that hardly a sample ends by itself before it is stopped.
+    for slider, value in (("#temperature", "2"), ("#samples-count", "4"), ("#length", "400")):
         page.locator(f"{slider} input[type=number]").fill(value)
         page.locator(f"{slider} input[type=number]").press("Tab")
     page.locator("#continue").click()
-    expect(page.locator(".sample:visible")).to_have_count(3)
+    expect(page.locator(".sample:visible")).to_have_count(4)
     with suppress(sync_api.TimeoutError):  # all may have come to their end before the click
         page.locator("#stop-continuing").click(timeout=2_000)
         expect(page.locator(".prose.sample-figures").filter(has_text="stopped")).to_have_count(1)
