@@ -29,6 +29,7 @@ from mlx_toy.int8_rows import to_int8
 from mlx_toy.lexicon import MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
 from mlx_toy.rows import Hit
+from mlx_toy.scaled_features import normalise
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 from mlx_toy.word_vectors import WordVectors, meaning_features
 
@@ -39,7 +40,6 @@ PASSAGE_TOKENS, QUESTION_TOKENS = 400, 40  # that are read of each
 KNOWN_PASSAGES = 20_000  # whose tokens are kept
 RANK_OFFSET = 5  # a rank r counts 5 / (5 + r)
 NO_RANK = 1_000  # of what a search did not find
-LARGEST = 6.0  # standard deviations of a feature
 NET = ("hidden", "hidden_bias", "middle", "middle_bias", "out", "out_bias", "straight")
 
 
@@ -170,12 +170,6 @@ def search_features(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
     vectors = [cosine, cosine - nearest, spread(cosine), nearest]
     vectors.append(RANK_OFFSET / (RANK_OFFSET + found.vector_rank))
     return np.stack(words, 1).astype(np.float32), np.stack(vectors, 1).astype(np.float32)
-
-
-def normalise(words: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Features with mean 0 and deviation 1, and none far out."""
-    scaled: np.ndarray = (words - arrays["mean"]) / arrays["deviation"]
-    return np.clip(scaled, -LARGEST, LARGEST)
 
 
 def network(arrays: dict[str, Any], x: Any) -> Any:

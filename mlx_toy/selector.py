@@ -29,6 +29,7 @@ from mlx_toy.exchange_features import ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex, Said, stems
 from mlx_toy.exchanges import Exchange, read_exchanges, write_exchanges
 from mlx_toy.reply_likelihood import FEATURES, ReplyNats, likelihood_features
+from mlx_toy.scaled_features import normalise
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,7 +37,6 @@ DIRECTORY = "selector"  # in a model's directory
 CONFIG, WEIGHTS, EXCHANGES = "config.json", "model.safetensors", "exchanges.jsonl.xz"
 MODEL_TYPE = "mlx_toy_selector"
 PARTS = ("first.", "second.")  # before the names of the two networks' weights
-LARGEST = 6.0  # standard deviations of a feature
 LONGEST = 400  # characters of a message: nobody wrote a reply to a longer one
 READ = 8  # candidates that the model is asked about
 ALIKE = 0.8  # of their words: of two such replies the model is asked about one
@@ -127,12 +127,6 @@ def probabilities(arrays: Arrays, features: np.ndarray) -> np.ndarray:
     logits = network(arrays, normalise(features, arrays))[:, 0]
     fits: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
     return fits
-
-
-def normalise(features: np.ndarray, arrays: Arrays) -> np.ndarray:
-    """Features with mean 0 and deviation 1, and none far out."""
-    scaled: np.ndarray = (features - arrays["mean"]) / arrays["deviation"]
-    return np.clip(scaled, -LARGEST, LARGEST)
 
 
 def network(arrays: dict[str, Any], x: Any) -> Any:

@@ -13,8 +13,9 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.reranker import NET, Reranker, normalise, order_scores, relevance_inputs
+from mlx_toy.reranker import NET, Reranker, order_scores, relevance_inputs
 from mlx_toy.reranker import network as apply_network
+from mlx_toy.scaled_features import normalise
 from train.embedder_fit import log
 from train.reranker_data import Asked, TrainingLibrary
 

@@ -14,7 +14,8 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.selector import network, normalise
+from mlx_toy.scaled_features import normalise
+from mlx_toy.selector import network, probabilities
 from train.selector_data import Judged
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
@@ -102,8 +103,7 @@ def held_out(judged: Sequence[Judged], features: Sequence[np.ndarray], recipe: R
             continue
         arrays = fit([features[i] for i in seen], [judged[i].fits for i in seen], recipe)
         for i in own:
-            logits = network(arrays, normalise(features[i], arrays))[:, 0]
-            found[i] = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+            found[i] = probabilities(arrays, features[i])
     return found
 
 
