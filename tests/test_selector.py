@@ -247,11 +247,15 @@ def test_broken_selector_is_refused_in_one_sentence(trained, tmp_path, broken):
 
 
 def test_bad_input_to_training_gets_its_sentence(trained, tmp_path, capsys):
+    (tmp_path / "judged").mkdir()
+    few = tmp_path / "judged" / "few.jsonl"
+    few.write_text(Path(training.JUDGEMENTS).read_text(encoding="utf-8").split("\n")[0])
     base = ["selector", "--model", str(trained)]
     for flags, part in (
         (["--own-words", "37"], "no share"),
         (["--dialogues", str(tmp_path)], "no dialogues"),
         (["--judged", str(tmp_path / "none.jsonl")], "none.jsonl"),
+        (["--judged", str(few)], "too few messages"),
     ):
         assert main([*base, *flags]) == 2
         assert part in capsys.readouterr().err

@@ -41,6 +41,7 @@ from train.selector_data import (
 from train.selector_fit import Recipe, fit, held_out
 
 OWN_WORDS = 0.22  # share of the bundled model's own replies to the openings that are good
+FEWEST = 20  # messages: fewer cannot be learned from and measured on by turns
 TOGETHER = 50  # messages whose candidates the model is asked about at once
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -78,6 +79,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(seed=options.seed)
     index = ExchangeIndex(exchanges, load_embedder())
     changed = changes_of_topic(judged, index, recipe.seed)
+    if not changed or len({one.said.message for one in judged}) < FEWEST:
+        raise UserError(f"{options.judged} judges too few messages: give {FEWEST} or many more")
     every, compare = [*judged, *changed], ExchangeFeatures(index)
     fits = [one.fits for one in every]
     by_messages = [compare(one.said, one.places) for one in every]
