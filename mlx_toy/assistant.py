@@ -313,6 +313,7 @@ class Assistant:
             options.sampling(),
             embedder=self.embedder,
             query=query,
+            headings=[hit.heading for hit in hits],
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

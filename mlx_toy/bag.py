@@ -96,7 +96,10 @@ def to_matrix(bags: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
         ids of the columns [U], U a multiple of `COLUMN_STEP`, and the weights [N, U].
     """
     ids = np.concatenate([bag[0] for bag in bags])
-    columns, place = np.unique(ids, return_inverse=True)
+    occurs = np.zeros(ids.max() + 1, bool)  # a table of them is far faster than sorting
+    occurs[ids] = True
+    columns = np.flatnonzero(occurs).astype(ids.dtype)
+    place = (np.cumsum(occurs) - 1)[ids]
     width = -(-len(columns) // COLUMN_STEP) * COLUMN_STEP
     matrix = np.zeros((len(bags), width), np.float32)
     row = np.repeat(np.arange(len(bags)), [len(bag[0]) for bag in bags])

@@ -72,6 +72,7 @@ def evidence_signals(
     ranked: Sequence[Sentence],
     nearness: float | None = None,
     found: Sequence[FoundSpan] | None = None,
+    headings: Sequence[str] = (),
 ) -> Signals:
     """What is known before a model is asked.
 
@@ -81,11 +82,13 @@ def evidence_signals(
         ranked: their sentences, best first.
         nearness: as in `Signals`.
         found: the reader's spans, best first; None if it was not asked.
+        headings: what stands above each passage; its words count as theirs.
     """
     best = ranked[0].score if ranked else 0.0
     second = max((sentence.score for sentence in ranked[1:]), default=0.0)
-    everywhere = missing(question, "\n".join(passages))
-    here = missing(question, ranked[0].text if ranked else "")
+    everywhere = missing(question, "\n".join([*headings, *passages]))
+    above = headings[ranked[0].passage] if headings and ranked else ""
+    here = missing(question, f"{above}\n{ranked[0].text}" if ranked else "")
     return Signals(
         score=best,
         margin=best - second,

@@ -20,6 +20,8 @@ from typing import Any
 
 from mlx_toy.backend import mx
 
+import numpy as np
+
 from mlx_toy.chat import Message
 from mlx_toy.errors import UserError
 from mlx_toy.generation import Chunk, Generation, Stats, decode_steps
@@ -88,7 +90,8 @@ class Engine:
         Raises:
             UserError: it is broken.
         """
-        return self._loaded.selector(self.reply_nats) if self._loaded.selector else None
+        load = self._loaded.selector
+        return load(self.reply_nats, self.reply_states) if load else None
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
         """A conversation to prompt ids, in the chat format of the model."""
@@ -162,6 +165,23 @@ class Engine:
             spans.append((*at, len(whole) - len(prompt)))
         scored = self.score(list(texts))
         return [(scored[whole][0] - scored[prompt][0], n) for prompt, whole, n in spans]
+
+    def reply_states(self, conversations: Sequence[Sequence[Message]]) -> np.ndarray:
+        """What the model makes of conversations just before it replies [N, hidden size], float32.
+
+        The last layer's normalised state, from which the first token of a reply is foretold. For
+        our own models.
+        """
+        prompts = [self.render(messages) for messages in conversations]
+
+        def states(model: Any, tokenizer: Any) -> list[mx.array]:
+            found = []
+            for prompt in prompts:
+                found.append(model.model(mx.array([prompt]))[0, -1].astype(mx.float32))
+                mx.eval(found[-1])
+            return found
+
+        return np.array([np.array(state) for state in self.run(states)])
 
     def submit(self, function: Callable[[Any, Any], Any]) -> Job[Any]:
         """Run a function of (model, tokenizer) in the owner thread.

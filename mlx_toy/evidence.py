@@ -82,20 +82,28 @@ def _stem(word: str) -> str:
     return word
 
 
-def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
+def rank_sentences(
+    question: str, passages: Sequence[str], headings: Sequence[str] = ()
+) -> list[Sentence]:
     """All sentences of the passages, the likeliest to answer first.
 
     Args:
         question: as the user wrote it.
         passages: in the order of the prompt; an earlier one wins a tie.
+        headings: what stands above each; its words count as words of every sentence below.
     """
     found = [
         (index, start, end, passage[start:end])
         for index, passage in enumerate(passages)
         for start, end in split_sentences(passage)
     ]
+    above = [set(words(heading)) for heading in headings]
     bags = [words(text) for *_, text in found]
-    frequency = Counter(word for bag in bags for word in set(bag))
+    everything = [
+        set(bag) | (above[index] if above else set())
+        for (index, *_), bag in zip(found, bags, strict=True)
+    ]
+    frequency = Counter(word for present in everything for word in present)
     weight = {
         word: math.log(1 + len(bags) / (0.5 + frequency[word]))
         for word in set(words(question))
@@ -105,8 +113,7 @@ def rank_sentences(question: str, passages: Sequence[str]) -> list[Sentence]:
     pairs = {pair for pair in pairwise(asked) if set(pair) & set(weight)}
     mean = sum(weight.values()) / len(weight) if weight else 0.0
     ranked = []
-    for (index, start, end, text), bag in zip(found, bags, strict=True):
-        present = set(bag)
+    for (index, start, end, text), bag, present in zip(found, bags, everything, strict=True):
         overlap = sum(value for word, value in weight.items() if word in present)
         overlap += _PAIR_BONUS * mean * len(pairs & set(pairwise(bag)))
         if overlap and has_kind(question, text):

@@ -3,7 +3,9 @@
 Each candidate is compared with the message as a whole (cosines), word by word (which words of
 either are missing in the other, weighed by how rare they are, and how near the nearest one is), and
 by its reply: a word of the exchange that its reply takes up must have been said now, too. "My name
-is Rosa, I like painting" is near to "My name is Rosa", but its reply speaks of painting.
+is Rosa, I like painting" is near to "My name is Rosa", but its reply speaks of painting. An
+exchange that was found for one sentence of a message is compared with that sentence; whether the
+rest asks for something else tells what it is worth.
 """
 
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ import numpy as np
 from mlx_toy.embedder import Embedder
 from mlx_toy.exchange_search import ExchangeIndex, Said, stems
 from mlx_toy.lexicon import QUESTION_TYPES, question_type
+from mlx_toy.told_names import with_names
 from mlx_toy.words import words
 
 MAX_WORDS = 60  # of a message that are looked at
@@ -65,6 +68,12 @@ NAMES = (
     "cosine of both together, below the best",
     "asked words of both found",
     "written words of both found",
+    "compared with a part of the message",
+    "the part's share of the message",
+    "the part asks",
+    "the rest asks",
+    "the part is the end",
+    "parts of the message",
 )
 
 
@@ -79,16 +88,23 @@ class ExchangeFeatures:
         self._index = index
         self._vectors = _WordVectors(index.embedder)
 
-    def __call__(self, said: Said, places: Sequence[int]) -> np.ndarray:
-        """Features [P, F] of the exchanges at P places, in the order of `NAMES`."""
-        index, asked = self._index, _Text(said.message)
-        near = index.cosines(said, places)  # [P, 4]
+    def __call__(self, said: Said, view: Said, places: Sequence[int]) -> np.ndarray:
+        """Features [P, F] of the exchanges at P places, in the order of `NAMES`.
+
+        Args:
+            said: the end of the conversation.
+            view: of it, that the exchanges are compared with (`Said.views`).
+            places: of the exchanges.
+        """
+        index, asked = self._index, _Text(view.message)
+        of_view = self._view(said, view, asked)
+        near = index.cosines(view, places)  # [P, 4]
         best, best_before, _, best_together = near.max(axis=0)
-        both = set(stems(said.together)[:MAX_WORDS])
-        around = {*asked.stems, *stems(said.before), *stems(said.said)}
+        both = set(stems(view.together)[:MAX_WORDS])
+        around = {*stems(said.message), *stems(said.before), *stems(said.said)}
         rows = []
         for place, (cosine, before, answer, together) in zip(places, near, strict=True):
-            exchange = index.exchanges[place]
+            exchange = with_names(index.exchanges[place], said.told)
             written = _Text(exchange.message)
             goes_on = exchange.goes_on
             row = self._compare(asked, written)
@@ -98,8 +114,20 @@ class ExchangeFeatures:
             written_both = {*stems(exchange.before), *written.distinct}
             row += [before - best_before, together, together - best_together]
             row += [self._found(both, written_both), self._found(written_both, both)]
-            rows.append([cosine, cosine - best, *row])
+            rows.append([cosine, cosine - best, *row, *of_view])
         return np.array(rows, np.float32)
+
+    def _view(self, said: Said, view: Said, asked: "_Text") -> list[float]:
+        is_part = view != said
+        rest = [each for each in said.views[1:] if each != view] if is_part else []
+        return [
+            is_part,
+            self._found(set(stems(said.message)), asked.distinct),
+            asked.asks,
+            any(_Text(each.message).asks for each in rest),
+            view == said.views[-1],
+            max(1, len(said.views) - 1),
+        ]
 
     def _compare(self, asked: "_Text", written: "_Text") -> list[float]:
         rarity = self._index.rarity

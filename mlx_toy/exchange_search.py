@@ -5,9 +5,11 @@ conversation goes on; their results are taken in turn. All is kept in memory: 40
 are embedded in two seconds, so no vectors need to be shipped.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -15,11 +17,15 @@ from mlx_toy.chat import Message
 from mlx_toy.embedder import Embedder
 from mlx_toy.exchanges import Exchange
 from mlx_toy.lexicon import stem
+from mlx_toy.told_names import OWN, asks_own_name, told_names
 from mlx_toy.words import words
 
 CANDIDATES = 30
+# As people type: no capital need follow. "Dr. Berg" is one piece.
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?…])(?<!\b[DMSdms][rst]\.)(?<!\b[Mm]rs\.)\s+|\s*[\r\n]\s*")
 BEFORE_SHARE = 0.5  # what was said before counts so much in the search by vectors, and
 BEFORE_WORDS = 0.5  # so much in the one by words
+MOST_PARTS = 4  # sentences of a message that are looked up each for itself, the last ones
 SHORT = 3  # words that are added to a message's length, or the shortest would always be nearest
 
 
@@ -41,13 +47,54 @@ class Said:
         """Both messages as one text."""
         return f"{self.before} {self.message}" if self.before else self.message
 
+    @property
+    def messages(self) -> list[Message]:
+        """The same as a conversation."""
+        return conversation(self.before, self.said, self.message)
+
+    @property
+    def views(self) -> list["Said"]:
+        """The message as it is, and of several sentences each as a message of its own.
+
+        Of many the last `MOST_PARTS`; what has neither letter nor digit is none.
+        """
+        sentences = _BETWEEN_SENTENCES.split(self.message.strip())
+        sentences = [one for one in sentences if any(letter.isalnum() for letter in one)]
+        if len(sentences) < 2:
+            return [self]
+        parts = dict.fromkeys(sentences[-MOST_PARTS:])
+        return [self, *(replace(self, message=part) for part in parts)]
+
+    @cached_property
+    def told(self) -> dict[str, str]:
+        """The names that are told in it (`told_names`)."""
+        return told_names(self.before) | told_names(self.message)
+
     @classmethod
     def of(cls, messages: Sequence[Message]) -> "Said":
-        """The end of a conversation whose last message is the person's."""
+        """The end of a conversation whose last message is the person's.
+
+        What goes before a question after one's own name is where it was told, however long ago.
+        """
         *earlier, last = messages
+        if asks_own_name(last["content"]):
+            tells = [
+                place
+                for place, message in enumerate(earlier)
+                if message["role"] == "user" and OWN in told_names(message["content"])
+            ]
+            earlier = earlier[: tells[-1] + 2] if tells else earlier
         before = next((m["content"] for m in reversed(earlier) if m["role"] == "user"), "")
         said = next((m["content"] for m in reversed(earlier) if m["role"] == "assistant"), "")
         return cls(last["content"], before, said if before else "")
+
+
+def conversation(before: str, said: str, message: str) -> list[Message]:
+    """A message, with what was said before it if anything was."""
+    earlier: list[Message] = []
+    if before:
+        earlier = [{"role": "user", "content": before}, {"role": "assistant", "content": said}]
+    return [*earlier, {"role": "user", "content": message}]
 
 
 def stems(text: str) -> list[str]:

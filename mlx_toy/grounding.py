@@ -29,6 +29,7 @@ from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, rank_sentences
+from mlx_toy.passages import below_headings
 from mlx_toy.reader import FoundSpan, bundled_reader
 from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
 from mlx_toy.span_processor import SpanProcessor
@@ -94,6 +95,7 @@ def plan(
     embedder: Embedder | None = None,
     least_odds: float | None = None,
     query: str = "",
+    headings: Sequence[str] = (),
 ) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
@@ -108,20 +110,25 @@ def plan(
             None for the calibration's rule, or `LEAST_ODDS` without one.
         query: the question with what the conversation adds to it; the passages are read with it
             where the question's own words point at no sentence ("And when did it end?").
+        headings: what stands above each passage. Its words are read with the passage, but nothing
+            is copied from them.
 
     Raises:
         UserError: the question alone is too long for the model.
     """
-    asked, ranked = question, rank_sentences(question, passages)
-    if query and not any(sentence.score >= MIN_EVIDENCE for sentence in ranked):
-        asked, ranked = query, rank_sentences(query, passages)
-    found = bundled_reader()(asked, passages)
+    asked = question
+    if query and not any(
+        sentence.score >= MIN_EVIDENCE for sentence in rank_sentences(question, passages)
+    ):
+        asked = query
+    ranked = rank_sentences(asked, passages, headings)
+    found = bundled_reader()(asked, passages, headings)
     ranked = likely_first(ranked, found)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
-    prompt = _fit(engine, question, passages, ranked, strict, most)
-    near = _nearness(engine, asked, ranked, embedder)
-    signals = evidence_signals(asked, passages, ranked, near, found)
+    prompt = _fit(engine, question, passages, headings, ranked, strict, most)
+    near = _nearness(engine, asked, ranked, embedder, headings)
+    signals = evidence_signals(asked, passages, ranked, near, found, headings)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:
@@ -160,13 +167,17 @@ def _refused(engine: Engine, signals: Signals) -> Answer | None:
 
 
 def _nearness(
-    engine: Engine, question: str, ranked: Sequence[Sentence], embedder: Embedder | None
+    engine: Engine,
+    question: str,
+    ranked: Sequence[Sentence],
+    embedder: Embedder | None,
+    headings: Sequence[str],
 ) -> float | None:
     """Cosine of the question and the best sentence, if it is the one that was calibrated."""
     wanted = engine.calibration and engine.calibration.embedder
     if embedder is None or embedder.fingerprint != wanted or not ranked:
         return None
-    return nearness(embedder, question, ranked[0].text)
+    return nearness(embedder, question, below_heading(ranked[0], headings))
 
 
 def retriever_for(engine: Engine) -> Embedder | None:
@@ -178,6 +189,11 @@ def retriever_for(engine: Engine) -> Embedder | None:
 @cache
 def _bundled_retriever() -> Embedder:
     return load_embedder("")
+
+
+def below_heading(sentence: Sentence, headings: Sequence[str]) -> str:
+    """A sentence as it is embedded: below what stands above its passage."""
+    return below_headings(headings[sentence.passage] if headings else "", sentence.text)
 
 
 def nearness(embedder: Embedder, question: str, sentence: str) -> float:
@@ -214,15 +230,23 @@ def _fit(
     engine: Engine,
     question: str,
     passages: Sequence[str],
+    headings: Sequence[str],
     ranked: Sequence[Sentence],
     strict: bool,
     answer_tokens: int,
 ) -> list[int]:
-    """The prompt with the passages, or what fits of them: then the best sentences, in order."""
+    """The prompt with the passages, or what fits of them: then the best sentences, in order.
+
+    Headings are left out where they do not fit.
+    """
     budget = engine.context_length - answer_tokens
-    prompt = engine.render(_messages(engine, question, passages, strict))
-    if len(prompt) <= budget:
-        return prompt
+    tries = [passages]
+    if any(headings):
+        tries.insert(0, list(map(below_headings, headings, passages)))
+    for shown in tries:
+        prompt = engine.render(_messages(engine, question, shown, strict))
+        if len(prompt) <= budget:
+            return prompt
     left = budget - len(engine.render(_messages(engine, question, [], strict)))
     kept: list[Sentence] = []
     left -= 5 * len(passages)

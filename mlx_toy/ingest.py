@@ -16,7 +16,7 @@ from mlx_toy.documents import Document, Limits, SourceFile, parse, read_text
 from mlx_toy.embedder import Embedder
 from mlx_toy.errors import UserError
 from mlx_toy.library import Library, Original
-from mlx_toy.passages import split_passages
+from mlx_toy.passages import below_headings, split_passages
 from mlx_toy.quota import Quota
 from mlx_toy.rows import StoredDocument
 
@@ -109,7 +109,7 @@ class Ingest:
             return self._already(workspace, before, original)
         passages = split_passages(document, self.count_tokens)
         self._check_quota(workspace, document, len(passages), len(original.data), replace_old)
-        texts = [embedded_text(passage.heading, passage.text) for passage in passages]
+        texts = [below_headings(passage.heading, passage.text) for passage in passages]
         vectors = embed_sorted(self.embedder, texts, partial(self._tell, "embedding"))
         self._tell("storing", 0, 1)
         stored = self.library.add(
@@ -150,11 +150,6 @@ class Ingest:
     def _poll(self) -> None:
         if self.cancelled and self.cancelled():
             raise IngestCancelled("Stopped: the document was not added.")
-
-
-def embedded_text(heading: str, text: str) -> str:
-    """What is embedded of a passage: its text below its headings."""
-    return f"{heading}\n{text}" if heading else text
 
 
 def embed_sorted(

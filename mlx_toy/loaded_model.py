@@ -17,6 +17,7 @@ from mlx_toy import model_directory
 from mlx_toy.chat import Message, render
 from mlx_toy.confidence import Calibration, load_calibration
 from mlx_toy.errors import UserError
+from mlx_toy.general_replies import ReplyStates
 from mlx_toy.reply_likelihood import ReplyNats
 from mlx_toy.selector import DIRECTORY, Selector, load_selector
 from mlx_toy.token_bytes import TokenBytes
@@ -86,7 +87,7 @@ class LoadedModel:
     detokenizer: Callable[[], Detokenizer]
     token_bytes: Callable[[], TokenBytes]
     calibration: Calibration | None = None
-    selector: Callable[[ReplyNats], Selector] | None = None
+    selector: Callable[[ReplyNats, ReplyStates], Selector] | None = None
 
 
 def locate(path_or_name: str | Path | None) -> tuple[Path, str]:
@@ -156,7 +157,7 @@ def _load_ours(path: Path, name: str) -> LoadedModel:
         detokenizer=lambda: ByteDetokenizer(tokenizer),
         token_bytes=lambda: TokenBytes.ours(tokenizer),
         calibration=load_calibration(path),
-        selector=(lambda nats: load_selector(written, nats)) if written.is_dir() else None,
+        selector=(lambda *asks: load_selector(written, *asks)) if written.is_dir() else None,
     )
 
 

@@ -58,20 +58,24 @@ def stream_text(updates: Iterable[Update], before: str = "") -> Update:
 
 
 def place(hit: Hit) -> str:
-    """Where a passage stands: "report.pdf, page 3"."""
-    return hit.document + (f", page {hit.page}" if hit.page else "")
+    """Where a passage stands: "report.pdf, page 3", "staff.md, Holidays > Who decides"."""
+    page = f", page {hit.page}" if hit.page else ""
+    return hit.document + page + (f", {hit.heading}" if hit.heading else "")
 
 
 def show_sources(update: Update) -> None:
-    """The passages below an answer, the cited one with its quote."""
-    if update.sources and update.abstained:
-        show("\nNearest passages:")
-    elif update.sources:
-        show("\nSources:")
-    for source in update.sources:
-        show(
-            f"[{source.number}] {place(source.hit)}: {_shortened(source.quote or source.hit.text)}"
-        )
+    """The passages below an answer: the cited ones with their quotes, and what else was found."""
+    cited = [source for source in update.sources if source.quote is not None]
+    others = [source for source in update.sources if source.quote is None]
+    for title, some in (
+        ("Sources", cited),
+        ("Nearest passages" if update.abstained or not cited else "Also found", others),
+    ):
+        if some:
+            show(f"\n{title}:")
+        for source in some:
+            text = _shortened(source.quote or source.hit.text)
+            show(f"[{source.number}] {place(source.hit)}: {text}")
 
 
 def reply_as_json(update: Update) -> dict[str, Any]:

@@ -183,3 +183,8 @@ def _paragraph_tokens(sentences: list[_Sentence]) -> list[int]:
         begin = index if sentence.first else begin
         totals[begin] += sentence.tokens
     return totals
+
+
+def below_headings(headings: str, text: str) -> str:
+    """A passage as it is embedded and read: below what stands above it, if anything does."""
+    return f"{headings}\n{text}" if headings else text

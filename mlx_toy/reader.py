@@ -83,12 +83,15 @@ class Reader:
         bag = BagConfig(self.config.vocab_size, self.config.buckets)
         self.vocabulary = Vocabulary(Features(self.tokenizer, bag), self.rarity)
 
-    def __call__(self, question: str, passages: Sequence[str]) -> list[FoundSpan]:
+    def __call__(
+        self, question: str, passages: Sequence[str], headings: Sequence[str] = ()
+    ) -> list[FoundSpan]:
         """The likeliest spans of whole words within a sentence, the best first, at most `KEPT`.
 
         Args:
             question: as the user wrote it.
             passages: any texts; long ones are read in pieces.
+            headings: what stands above each of them; none without.
         """
         pieces = [
             (number, start, passage[start:end])
@@ -98,7 +101,8 @@ class Reader:
         found = []
         for numbers in _alike([text for *_, text in pieces]):
             chosen = [pieces[number] for number in numbers]
-            texts, begins, ends = self._read(question, [text for *_, text in chosen])
+            above = [headings[number] if headings else "" for number, *_ in chosen]
+            texts, begins, ends = self._read(question, [text for *_, text in chosen], above)
             for (number, offset, passage), *read in zip(chosen, texts, begins, ends, strict=True):
                 found += [
                     (odds, number, offset + first, offset + last)
@@ -113,14 +117,17 @@ class Reader:
         ]
 
     def _read(
-        self, question: str, passages: Sequence[str]
+        self, question: str, passages: Sequence[str], headings: Sequence[str]
     ) -> tuple[list[Text], np.ndarray, np.ndarray]:
         """The texts' tokens, and how much likelier than none each begins and ends the answer."""
         with self._lock:
             if len(self.vocabulary.lexicon.words) > MAX_TOKENS:
                 self.forget_words()
             asked = self.vocabulary.read(question, QUESTION_TOKENS)
-            texts = [self.vocabulary.read(passage, MOST_TOKENS) for passage in passages]
+            texts = [
+                self.vocabulary.read(passage, MOST_TOKENS, heading)
+                for passage, heading in zip(passages, headings, strict=True)
+            ]
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             batch = to_batch(pairs, self.vocabulary)
             start, end, none = (np.array(scores) for scores in network(self.weights, batch))
@@ -156,6 +163,7 @@ def _spans(
     edges = [(passage[start], passage[end - 1]) for start, end in text.offsets.tolist()]
     may_begin = np.array([first.isalnum() or first in _OPENING for first, _ in edges])
     may_end = np.array([last.isalnum() or last in _CLOSING for _, last in edges])
+    may_begin[: text.heading] = False
     scores = np.full((length, SPAN_TOKENS), -np.inf)
     for more in range(min(SPAN_TOKENS, length)):
         first = np.arange(length - more)

@@ -3,7 +3,9 @@
 A token's vector comes from its word and its pieces (`bag.py`), so that a name never seen before has
 one too. Beside it stand what the token looks like (`lexicon.py`), how rare it is, and whether the
 question has it: whether a word stands in the question says more than any other sign of where an
-answer is (Weissenborn et al. 2017, arXiv:1703.04816; Chen et al. 2017, arXiv:1704.00051).
+answer is (Weissenborn et al. 2017, arXiv:1703.04816; Chen et al. 2017, arXiv:1704.00051). The
+headings above a passage are read with it, as words that every sentence may lean on: below "Opening
+hours" nobody writes "opening hours" again.
 """
 
 from collections.abc import Sequence
@@ -16,12 +18,12 @@ from mlx_toy.lexicon import BUCKET, KINDS, MARK, SHAPE, STEM, WORD, Lexicon, que
 from mlx_toy.lexicon import QUESTION_TYPES as TYPES
 from mlx_toy.sentences import split_sentences
 
-PASSAGE_TOKENS, QUESTION_TOKENS = 400, 40  # that are read of each
+PASSAGE_TOKENS, QUESTION_TOKENS, HEADING_TOKENS = 400, 40, 40  # that are read of each
 IDS = 8  # rows of the table that make a word: its two hashes and up to six pieces
 RAREST = 12.0  # nats of surprise of a word that no text had
 SHAPES = 8
 OWN = SHAPES + 3  # features of a token alone
-PASSAGE_FEATURES, QUESTION_FEATURES = OWN + 9, OWN + 2 + TYPES
+PASSAGE_FEATURES, QUESTION_FEATURES = OWN + 10, OWN + 2 + TYPES
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,15 @@ class Text:
         offsets: start and end of each token in the text [T, 2].
         sentences: number of each token's sentence [T].
         spans: start and end of each sentence in the text.
+        heading: how many of the tokens, the first ones, are of the headings and not of the text;
+            their offsets are 0.
     """
 
     rows: np.ndarray
     offsets: np.ndarray
     sentences: np.ndarray
     spans: list[tuple[int, int]]
+    heading: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,23 @@ class Vocabulary:
         self._used = np.zeros((1024, IDS), np.float32)
         self._known = 0
 
-    def read(self, text: str, limit: int) -> Text:
-        """Cut a text into its first `limit` tokens."""
+    def read(self, text: str, limit: int, heading: str = "") -> Text:
+        """Cut a text into its first `limit` tokens, and the headings above it likewise."""
         rows, offsets = self.lexicon.located(text, limit)
         spans = split_sentences(text)
         starts = [start for start, _ in spans]
-        sentences = np.searchsorted(starts, offsets[:, 0], side="right") - 1
-        return Text(rows, offsets, np.maximum(sentences, 0), spans)
+        sentences = np.maximum(np.searchsorted(starts, offsets[:, 0], side="right") - 1, 0)
+        if not heading:
+            return Text(rows, offsets, sentences, spans)
+        above = self.lexicon.rows(heading, limit)[-HEADING_TOKENS:]  # the innermost stand last
+        none = np.zeros(len(above), np.int64)
+        return Text(
+            np.concatenate([above, rows]),
+            np.concatenate([np.stack([none, none], 1), offsets]),
+            np.concatenate([none, sentences]),
+            spans,
+            len(above),
+        )
 
     def word_rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the table of these words [N, IDS], and which of them count, 1 or 0 [N, IDS]."""
@@ -100,7 +115,7 @@ class Vocabulary:
         Args:
             question: as the user wrote it.
             asked: the same, cut into at most `QUESTION_TOKENS`.
-            passage: cut into at most `PASSAGE_TOKENS`.
+            passage: cut into at most `PASSAGE_TOKENS`, with its headings.
         """
         q, p = self.lexicon.look_up(asked.rows), self.lexicon.look_up(passage.rows)
         telling = self._rarity[q[:, BUCKET]] * (q[:, SHAPE] != MARK)
@@ -113,9 +128,10 @@ class Vocabulary:
         pair = np.zeros(len(word), bool)
         pair[1:] = (same_stem[1:, 1:] & same_stem[:-1, :-1]).any(1)
         pair[:-1] |= pair[1:]
-        sentences = int(passage.sentences.max()) + 1
+        sentences = int(passage.sentences.max(initial=0)) + 1
         in_sentence = np.zeros((sentences, len(q)), bool)
         np.logical_or.at(in_sentence, passage.sentences, same_stem)
+        in_sentence |= same_stem[: passage.heading].any(0)  # the headings belong to all
         covered = (in_sentence @ weight.astype(np.float32)).astype(np.float32)  # [S]
         found: np.ndarray = np.logical_or.reduce(in_sentence, axis=0)
         here = covered[passage.sentences]
@@ -132,6 +148,7 @@ class Vocabulary:
                     np.full(len(p), found @ weight),
                     np.log1p(passage.sentences) / 3,
                     np.ones(len(p)),
+                    np.arange(len(p)) < passage.heading,
                 ],
                 axis=1,
             ),

@@ -4,9 +4,12 @@ Question and passage pass through the same residual convolutions; every word of 
 looks at the question's words (attention from passage to question: Seo et al. 2017,
 arXiv:1611.01603), and convolutions with growing gaps between their taps carry what was found across
 the passage (Yu et al. 2018, arXiv:1804.09541, with matrix products instead of depthwise kernels,
-which are the faster on a CPU). Two vectors score each word as the first and the last of the answer,
-and a place of its own says that the passage holds none (Clark and Gardner 2018, arXiv:1710.10723).
-What is padded is 0 in every layer.
+which are the faster on a CPU). Then the words of the passage attend to each other (self-attention:
+Wang et al. 2017, ACL P17-1018) and to the question again, and each learns which of its words were
+met nowhere near: that is how a passage that looks right gives itself away. More convolutions
+follow. Two vectors score each word as the first and the last of the answer, and a place of its own
+says that the passage holds none (Clark and Gardner 2018, arXiv:1710.10723). What is padded is 0 in
+every layer.
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,12 @@ Weights = dict[str, mx.array]
 NEVER = -1e9  # score of a padded place
 _SHARED = (1, 1)  # gaps between the taps of the layers that both texts pass
 _MIXED = (1, 2, 4, 8, 1)  # and of the layers that only the passage passes, question in mind
+_LAST = len(_SHARED) + len(_MIXED)  # number of the layer that only the end of the answer is seen in
+_DEEPER = (1, 4, 2, 1)  # gaps of the layers after the second look at the question
 _TAPS = 3
+_HEADS = 4  # of self-attention
+_NEAR = (1, 2, 4, 8, 16)  # shifts whose sums, 7 and 31 words, are how far is near
+_NEARS = (4, 16)  # the shifts after which what was met is looked at
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class ReaderConfig:
 
     vocab_size: int = 4096
     buckets: int = 30720
-    dimensions: int = 64
+    dimensions: int = 128
     width: int = 128
 
 
@@ -59,10 +67,18 @@ def first_weights(config: ReaderConfig, table: np.ndarray, seed: int) -> Weights
 
     add("question_in", config.dimensions + QUESTION_FEATURES, d)
     add("passage_in", config.dimensions + PASSAGE_FEATURES, d)
-    for layer in range(len(_SHARED) + len(_MIXED) + 1):
+    for layer in range(_LAST + 1 + len(_DEEPER)):
         weights[f"norm_{layer}"] = mx.ones((d,))
         add(f"taps_{layer}", _TAPS * d, d, 2**0.5)
         add(f"out_{layer}", d, d, 0.5)
+    for name in ("itself", "again"):
+        weights[f"norm_{name}"] = mx.ones((d,))
+    add("itself", d, 3 * d)
+    add("itself_out", d, d, 0.5)
+    add("again_keys", d, d)
+    add("again_queries", d, d)
+    add("threshold", d, 1)
+    add("again_out", (3 + len(_NEARS)) * d, d, 0.5)
     add("keys", d, d)
     add("queries", d, d)
     add("asked", d, 1)
@@ -114,9 +130,14 @@ def network(
     mixed = _drop(mx.concatenate(parts, -1), dropped) @ weights["mix"] * p_mask[:, :, None]
     for layer, gap in enumerate(_MIXED, start=len(_SHARED)):
         mixed = _layer(weights, layer, mixed, gap, p_mask)
-    last = _layer(weights, len(_SHARED) + len(_MIXED), mixed, 1, p_mask)
-
     padded = (p_mask - 1) * -NEVER
+    mixed = _look_at_itself(weights, mixed, p_mask)
+    met = alike + padded[:, :, None]
+    mixed = _look_again(weights, mixed, question, met, p_mask, q_mask)
+    for layer, gap in enumerate(_DEEPER, start=_LAST + 1):
+        mixed = _layer(weights, layer, mixed, gap, p_mask)
+    last = _layer(weights, _LAST, mixed, 1, p_mask)
+
     start = _point(weights, "start", mixed, asked) + padded
     end = _point(weights, "end", last, asked) + padded
     highest = (last + padded[:, :, None]).max(1)  # [B, D]
@@ -139,6 +160,51 @@ def _layer(weights: Weights, layer: int, x: mx.array, gap: int, mask: mx.array) 
     taps = [around[:, tap * gap : tap * gap + length] for tap in range(_TAPS)]
     hidden = mx.maximum(mx.concatenate(taps, -1) @ weights[f"taps_{layer}"], 0)
     return x + hidden @ weights[f"out_{layer}"] * mask[:, :, None]
+
+
+def _look_at_itself(weights: Weights, x: mx.array, mask: mx.array) -> mx.array:
+    """Self-attention with `_HEADS` heads (Vaswani et al. 2017, arXiv:1706.03762)."""
+    count, length, width = x.shape
+    normed = mx.fast.rms_norm(x, weights["norm_itself"], 1e-6)
+    heads = (normed @ weights["itself"]).reshape(count, length, 3, _HEADS, width // _HEADS)
+    query, key, value = heads.transpose(2, 3, 0, 1, 4)  # each [heads, B, T, D / heads]
+    scores = query @ key.swapaxes(2, 3) * (width // _HEADS) ** -0.5
+    scores = scores + ((mask - 1) * -NEVER)[:, None]
+    seen = (mx.softmax(scores, axis=-1) @ value).transpose(1, 2, 0, 3).reshape(x.shape)
+    return x + seen @ weights["itself_out"] * mask[:, :, None]
+
+
+def _look_again(
+    weights: Weights,
+    x: mx.array,
+    question: mx.array,
+    met: mx.array,
+    p_mask: mx.array,
+    q_mask: mx.array,
+) -> mx.array:
+    """Attend to the question once more, and learn what of it was met nowhere near.
+
+    Args:
+        weights: by name.
+        x: of the passage [B, T, D].
+        question: [B, J, D].
+        met: how alike their words are [B, T, J], `NEVER` where padded.
+        p_mask, q_mask: 1 for a token [B, T] and [B, J].
+    """
+    normed = mx.fast.rms_norm(x, weights["norm_again"], 1e-6)
+    alike = (normed @ weights["again_keys"]) @ (question @ weights["again_queries"]).swapaxes(1, 2)
+    alike = alike * x.shape[-1] ** -0.5 + ((q_mask - 1) * -NEVER)[:, None]
+    seen = mx.softmax(alike, axis=-1) @ question
+    parts = [normed, seen, normed * seen]
+    threshold = (question @ weights["threshold"])[:, :, 0][:, None]  # [B, 1, J]
+    length = x.shape[1]
+    for shift in _NEAR:
+        around = mx.pad(met, [(0, 0), (shift, shift), (0, 0)], constant_values=NEVER)
+        met = mx.maximum(met, mx.maximum(around[:, :length], around[:, 2 * shift :]))
+        if shift in _NEARS:
+            missed = mx.sigmoid(threshold - met) * q_mask[:, None]
+            parts.append(missed @ question * 0.25)
+    return x + mx.concatenate(parts, -1) @ weights["again_out"] * p_mask[:, :, None]
 
 
 def _point(weights: Weights, name: str, x: mx.array, asked: mx.array) -> mx.array:

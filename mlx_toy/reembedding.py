@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlx_toy.embedder import Embedder
-from mlx_toy.ingest import IngestCancelled, IngestProgress, Progress, embed_sorted, embedded_text
+from mlx_toy.ingest import IngestCancelled, IngestProgress, Progress, below_headings, embed_sorted
 from mlx_toy.library_errors import LibraryError, OldFormatError, OtherEmbedderError
 from mlx_toy.rows import COLUMNS, all_rows, with_vectors
 from mlx_toy.table_schema import check_schema
@@ -51,7 +51,7 @@ def reembed(
         nonlocal count
         found = all_rows(table)
         texts = zip(found["heading"].to_pylist(), found["text"].to_pylist(), strict=True)
-        vectors = embed_sorted(embedder, [embedded_text(*pair) for pair in texts], tell)
+        vectors = embed_sorted(embedder, [below_headings(*pair) for pair in texts], tell)
         count += len(vectors)
         yield from with_vectors(found, vectors, tables.schema).to_batches()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlx_toy.chat import Message
-from mlx_toy.exchange_search import Said
+from mlx_toy.exchange_search import Said, conversation
 from mlx_toy.exchanges import Exchange
 
 # (conversations, and the reply to each) -> summed nats of each reply, and its tokens
@@ -19,37 +19,34 @@ FEATURES = 4
 
 
 def likelihood_features(
-    cases: Sequence[tuple[Said, Sequence[Exchange]]], nats: ReplyNats
+    cases: Sequence[tuple[Said, Sequence[Exchange]]],
+    nats: ReplyNats,
+    known: dict[Exchange, tuple[float, int]] | None = None,
 ) -> list[np.ndarray]:
     """What a model says of candidates.
 
     Args:
         cases: messages, each with P exchanges whose replies may answer it.
         nats: asks the model.
+        known: what it said of exchanges where they were written; those of the cases are added.
 
     Returns:
         For each case [P, 4]: nats a token of the reply here, how many more these are than where it
         was written, the same for the whole reply, and its tokens.
     """
-    pairs = []
-    for said, exchanges in cases:
-        for exchange in exchanges:
-            pairs.append((_messages(said.before, said.said, said.message), exchange.reply))
-            origin = _messages(exchange.before, exchange.said, exchange.message)
-            pairs.append((origin, exchange.reply))
-    found = iter(nats(pairs))
+    known = {} if known is None else known
+    distinct = dict.fromkeys(exchange for _, exchanges in cases for exchange in exchanges)
+    new = [exchange for exchange in distinct if exchange not in known]
+    pairs = [(said.messages, exchange.reply) for said, some in cases for exchange in some]
+    origins = [(conversation(e.before, e.said, e.message), e.reply) for e in new]
+    answers = nats([*pairs, *origins])
+    known.update(zip(new, answers[len(pairs) :], strict=True))
+    found = iter(answers)
     features = []
     for _, exchanges in cases:
         rows = []
-        for _ in exchanges:
-            (here, tokens), (there, _) = next(found), next(found)
+        for exchange in exchanges:
+            (here, tokens), (there, _) = next(found), known[exchange]
             rows.append([here / tokens, (here - there) / tokens, here - there, tokens])
         features.append(np.array(rows, np.float32).reshape(len(exchanges), FEATURES))
     return features
-
-
-def _messages(before: str, said: str, message: str) -> list[Message]:
-    earlier: list[Message] = []
-    if before:
-        earlier = [{"role": "user", "content": before}, {"role": "assistant", "content": said}]
-    return [*earlier, {"role": "user", "content": message}]

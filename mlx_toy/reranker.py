@@ -28,8 +28,9 @@ from mlx_toy.errors import UserError
 from mlx_toy.int8_rows import to_int8
 from mlx_toy.lexicon import MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
+from mlx_toy.passages import below_headings
 from mlx_toy.rows import Hit
-from mlx_toy.scaled_features import normalise
+from mlx_toy.small_network import normalise
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 from mlx_toy.word_vectors import WordVectors, meaning_features
 
@@ -198,7 +199,7 @@ def relevance_inputs(net: np.ndarray, others: np.ndarray, scores: np.ndarray) ->
 
 def _candidates(hits: Sequence[Hit]) -> Candidates:
     return Candidates(
-        [f"{hit.heading}\n{hit.text}" if hit.heading else hit.text for hit in hits],
+        [below_headings(hit.heading, hit.text) for hit in hits],
         [hit.document_id for hit in hits],
         np.array([hit.passage for hit in hits]),
         np.array([hit.similarity for hit in hits], np.float32),

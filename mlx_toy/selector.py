@@ -5,7 +5,8 @@ Choosing is easier than composing, so what is near to a message is looked up amo
 of exchanges, and a small network says how probably each reply would fit here: by how the messages
 compare and, of the best, by how likely the model itself finds the reply. Where none fits, the model
 finds its own words. (Response selection, as in Lowe et al. 2015, arXiv:1506.08909; a retrieved
-reply as a start for a generator: Weston et al. 2018, arXiv:1808.04776.)
+reply as a start for a generator: Weston et al. 2018, arXiv:1808.04776.) Where no exchange is near
+enough, one of a few general replies may still fit (`general_replies.py`).
 
 A selector belongs to a model, since its replies say who speaks: it lies in the directory
 `selector` of the model's own.
@@ -14,9 +15,8 @@ A selector belongs to a model, since its replies say who speaks: it lies in the 
 import json
 import lzma
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mlx_toy.backend import mx
 
@@ -28,21 +28,39 @@ from mlx_toy.errors import UserError
 from mlx_toy.exchange_features import ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex, Said, stems
 from mlx_toy.exchanges import Exchange, read_exchanges, write_exchanges
+from mlx_toy.general_replies import GeneralReplies, ReplyStates, general_exchange
 from mlx_toy.reply_likelihood import FEATURES, ReplyNats, likelihood_features
-from mlx_toy.scaled_features import normalise
+from mlx_toy.small_network import probabilities
+from mlx_toy.told_names import OWN, asks_for_name, told_names, with_names
 
 Arrays = dict[str, np.ndarray]
 
 DIRECTORY = "selector"  # in a model's directory
 CONFIG, WEIGHTS, EXCHANGES = "config.json", "model.safetensors", "exchanges.jsonl.xz"
 MODEL_TYPE = "mlx_toy_selector"
-PARTS = ("first.", "second.")  # before the names of the two networks' weights
+PARTS = ("first.", "second.", "general.")  # before the names of the networks' weights
 LONGEST = 400  # characters of a message: nobody wrote a reply to a longer one
 READ = 8  # candidates that the model is asked about
 ALIKE = 0.8  # of their words: of two such replies the model is asked about one
-CLOSE = (
-    0.95  # replies that fit with at least so much of the best one's probability are chosen among
-)
+CLOSE = 0.95  # of the best one's probability: replies from there on are chosen among
+SURE = 0.5  # from here on a reply to the message itself is given, and no general one looked for
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities from which on a reply is given: where the model's own words are worse.
+
+    Attributes:
+        first: at the beginning of a conversation.
+        later: in the middle of one.
+    """
+
+    first: float
+    later: float
+
+    def of(self, said: Said) -> float:
+        """The one that counts for a message."""
+        return self.later if said.before else self.first
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,8 @@ class Selector:
             `deviation` [F] of the features, and of the layers `hidden` [F, H], `hidden_bias` [H],
             `middle` [H, H], `middle_bias` [H], `out` [H, 1], `out_bias` [1].
         second: of the one that also sees what the model says, the same with F + 4 features.
-        threshold: probability from which on a reply is given.
+        general: the replies for where none is near.
+        thresholds: from which on a reply is given.
     """
 
     def __init__(
@@ -77,9 +96,11 @@ class Selector:
         nats: ReplyNats,
         first: Arrays,
         second: Arrays,
-        threshold: float,
+        general: GeneralReplies,
+        thresholds: Thresholds,
     ) -> None:
-        self.index, self.first, self.second, self.threshold = index, first, second, threshold
+        self.index, self.first, self.second, self.general = index, first, second, general
+        self.thresholds = thresholds
         self._nats, self._features = nats, ExchangeFeatures(index)
 
     def __call__(self, messages: Sequence[Message]) -> list[Choice]:
@@ -87,64 +108,62 @@ class Selector:
 
         Args:
             messages: the last one is the person's. What was answered in it before is not said
-                again.
+                again, and who told a name is not asked for it.
         """
-        answered = {m["content"] for m in messages if m["role"] == "assistant"}
         if len(messages[-1]["content"]) > LONGEST:
             return []
-        choices = [c for c in self.ranked(messages) if c.exchange.reply not in answered]
-        least = max(self.threshold, CLOSE * choices[0].probability) if choices else 1.0
+        answered = {m["content"] for m in messages if m["role"] == "assistant"}
+        said = Said.of(messages)
+        known = any(OWN in told_names(m["content"]) for m in messages if m["role"] == "user")
+        choices = [
+            choice
+            for choice in self.ranked(said)
+            if choice.exchange.reply not in answered
+            and not (known and asks_for_name(choice.exchange.reply))
+        ]
+        if not choices or choices[0].probability < SURE:
+            general = zip(self.general.exchanges, self.general(said).tolist(), strict=True)
+            choices += [Choice(*one) for one in general if one[0].reply not in answered]
+            choices.sort(key=lambda choice: -choice.probability)
+        least = max(self.thresholds.of(said), CLOSE * choices[0].probability) if choices else 1.0
         chosen = {c.exchange.reply: c for c in reversed(choices) if c.probability >= least}
         return list(chosen.values())[::-1]
 
-    def ranked(self, messages: Sequence[Message]) -> list[Choice]:
-        """The candidates that the model was asked about, the best first."""
-        said = Said.of(messages)
+    def ranked(self, said: Said) -> list[Choice]:
+        """The exchanges that the model was asked about, the best first."""
         exchanges, features = self.candidates(said)
         asked = likelihood_features([(said, exchanges)], self._nats)[0]
-        fits = probabilities(self.second, np.concatenate([features, asked], axis=1))
+        fits = probabilities(self.second, np.concatenate([features, asked], axis=1))[:, 0]
         order = np.argsort(-fits, kind="stable").tolist()
         return [Choice(exchanges[i], float(fits[i])) for i in order]
 
     def candidates(self, said: Said) -> tuple[list[Exchange], np.ndarray]:
         """The P likeliest exchanges by their messages, with different replies; features [P, F]."""
-        places = self.index.search(said)
-        features = self._features(said, places)
+        views = said.views
+        found = [self.index.search(view) for view in views]
+        places = [place for each in found for place in each]
+        features = np.concatenate(
+            [self._features(said, *pair) for pair in zip(views, found, strict=True)]
+        )
         chosen: list[int] = []
         spoken: list[set[str]] = []
-        for i in np.argsort(-probabilities(self.first, features), kind="stable").tolist():
+        for i in np.argsort(-probabilities(self.first, features)[:, 0], kind="stable").tolist():
             words = set(stems(self.index.exchanges[places[i]].reply))
             if all(len(words & other) < ALIKE * len(words | other) for other in spoken):
                 chosen.append(i)
                 spoken.append(words)
             if len(chosen) == READ:
                 break
-        return [self.index.exchanges[places[i]] for i in chosen], features[chosen]
+        exchanges = [with_names(self.index.exchanges[places[i]], said.told) for i in chosen]
+        return exchanges, features[chosen]
 
 
-def probabilities(arrays: Arrays, features: np.ndarray) -> np.ndarray:
-    """How probably P replies fit [P], of features [P, F]."""
-    logits = network(arrays, normalise(features, arrays))[:, 0]
-    fits: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    return fits
-
-
-def network(arrays: dict[str, Any], x: Any) -> Any:
-    """Log-odds [..., 1] of normalised features [..., F].
-
-    The same lines run on NumPy arrays here and on MLX arrays in training.
-    """
-    hidden = x @ arrays["hidden"] + arrays["hidden_bias"]
-    middle = (hidden * (hidden > 0)) @ arrays["middle"] + arrays["middle_bias"]
-    return (middle * (middle > 0)) @ arrays["out"] + arrays["out_bias"]
-
-
-def load_selector(path: str | Path, nats: ReplyNats) -> Selector:
+def load_selector(path: str | Path, nats: ReplyNats, states: ReplyStates) -> Selector:
     """Load a selector from its directory.
 
     Args:
         path: of the directory.
-        nats: asks the model that it belongs to.
+        nats, states: ask the model that it belongs to.
 
     Raises:
         UserError: it is broken, or was made with another retriever than the bundled one.
@@ -159,7 +178,7 @@ def load_selector(path: str | Path, nats: ReplyNats) -> Selector:
             raise ValueError("it was made with another retriever")
         loaded = mx.load(str(path / WEIGHTS))
         assert isinstance(loaded, dict)
-        first, second = (
+        first, second, general = (
             {
                 name.removeprefix(part): np.array(value, np.float32)
                 for name, value in loaded.items()
@@ -168,7 +187,12 @@ def load_selector(path: str | Path, nats: ReplyNats) -> Selector:
             for part in PARTS
         )
         index = ExchangeIndex(read_exchanges(path / EXCHANGES), embedder)
-        selector = Selector(index, nats, first, second, float(config["threshold"]))
+        replies = [general_exchange(one["id"], one["reply"]) for one in config["general"]]
+        thresholds = Thresholds(*(float(config["thresholds"][name]) for name in ("first", "later")))
+        others = GeneralReplies(replies, general, embedder, states)
+        if others(Said("check")).shape != (len(replies),):
+            raise ValueError("its general replies are not those of its weights")
+        selector = Selector(index, nats, first, second, others, thresholds)
         _, features = selector.candidates(Said("check"))
         probabilities(second, np.pad(features, [(0, 0), (0, FEATURES)]))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, lzma.LZMAError) as error:
@@ -181,13 +205,17 @@ def load_selector(path: str | Path, nats: ReplyNats) -> Selector:
 
 def save_selector(selector: Selector, path: Path) -> None:
     """Write a selector into an existing directory."""
-    weights = zip(PARTS, (selector.first, selector.second), strict=True)
+    networks = selector.first, selector.second, selector.general.arrays
+    weights = zip(PARTS, networks, strict=True)
     arrays = {part + n: mx.array(value) for part, own in weights for n, value in own.items()}
     mx.save_safetensors(str(path / WEIGHTS), arrays)
     write_exchanges(selector.index.exchanges, path / EXCHANGES)
     config = {
         "model_type": MODEL_TYPE,
-        "threshold": selector.threshold,
+        "thresholds": asdict(selector.thresholds),
+        "general": [
+            {"id": exchange.id, "reply": exchange.reply} for exchange in selector.general.exchanges
+        ],
         "embedder": selector.index.embedder.fingerprint,
     }
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -18,13 +18,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from socket import socket
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -58,6 +60,7 @@ DIALS = {
     "written_replies": "written_replies",
     "passages": "passages",
 }
+FLAGS = ("strict", "written_replies")  # of them, that are true or false and no number
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,37 @@ def parse(body: Any, defaults: AnswerOptions, name: str) -> Asked:
         for role, text in turns
         if role != "system"
     ]
-    wanted = {ours: body[theirs] for theirs, ours in DIALS.items() if body.get(theirs) is not None}
-    try:
-        options = replace(defaults, system_prompt=system, **wanted)
-    except TypeError as error:
-        raise UserError(f"a value of the request has the wrong type ({error})") from error
+    wanted: dict[str, Any] = {
+        ours: _dial(body, theirs) for theirs, ours in DIALS.items() if _says(body, theirs)
+    }
+    options = replace(defaults, system_prompt=system, **wanted)
     asked = body.get("model")
     model = clean(asked) if isinstance(asked, str) else name
-    documents = body.get("documents", model.endswith(WITH_DOCUMENTS))
-    return Asked(messages, options, model, bool(documents), bool(body.get("stream")))
+    documents = model.endswith(WITH_DOCUMENTS)
+    if _says(body, "documents"):
+        documents = _flag(body, "documents")
+    stream = _says(body, "stream") and _flag(body, "stream")
+    return Asked(messages, options, model, documents, stream)
+
+
+def _says(body: dict[str, Any], name: str) -> bool:
+    return body.get(name) is not None
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    if not isinstance(body[name], bool):
+        raise UserError(f'"{name}" is {body[name]!r}: it must be true or false')
+    return body[name]
+
+
+def _dial(body: dict[str, Any], name: str) -> bool | int | float:
+    """The value of a dial, of the type that it has; its range is checked later."""
+    if name in FLAGS:
+        return _flag(body, name)
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f'"{name}" is {value!r}: it must be a number')
+    return value
 
 
 def _turn(turn: Any) -> tuple[str, str]:
@@ -149,16 +174,31 @@ class Server:
         return Starlette(
             routes=[
                 Route("/v1/models", self._models),
+                Route("/v1/models/{name:path}", self._model),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-            exception_handlers={UserError: _refuse, ClientDisconnect: _leave},
+            exception_handlers={
+                UserError: _refuse,
+                HTTPException: _unknown,
+                ClientDisconnect: _leave,
+            },
         )
 
-    async def _models(self, request: Request) -> Response:
+    def _offered(self) -> list[dict[str, Any]]:
         names = (self._name, self._name + WITH_DOCUMENTS)
         made = {"object": "model", "created": self._began, "owned_by": "mlx-toy"}
-        return JSONResponse({"object": "list", "data": [{"id": n, **made} for n in names]})
+        return [{"id": name, **made} for name in names]
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": self._offered()})
+
+    async def _model(self, request: Request) -> Response:
+        wanted = request.path_params["name"]
+        for model in self._offered():
+            if model["id"] == wanted:
+                return JSONResponse(model)
+        raise HTTPException(404, f"there is no model {wanted!r}: GET /v1/models lists them")
 
     async def _chat(self, request: Request) -> Response:
         asked = parse(await _json(request), self._assistant.options(), self._name)
@@ -194,13 +234,27 @@ async def _json(request: Request) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the request is no JSON ({error})") from error
+        what = f"is no JSON ({error})" if body else "has no body"
+        raise UserError(f"the request {what}: send an object with messages") from error
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     """What was wrong with a request, in OpenAI's form."""
-    content = {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}
-    return JSONResponse({"error": content}, status_code=400)
+    return _error(str(error), 400)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """That there is nothing at an address, or that it is asked for otherwise."""
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path}: {error.detail}"
+    if allowed := (error.headers or {}).get("Allow"):
+        what += f", use {allowed}"
+    return _error(what, error.status_code, error.headers)
+
+
+def _error(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    content = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return JSONResponse({"error": content}, status, headers)
 
 
 async def _leave(request: Request, error: Exception) -> Response:
@@ -283,6 +337,19 @@ def _grounds(update: Update, documents: bool) -> dict[str, Any]:
     return {"sources": reply["sources"], "abstained": reply["abstained"]}
 
 
+class _Announced(uvicorn.Server):
+    """Says where it serves once it listens, and not before: a client may wait for that line."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            note(f"mlx-toy is serving on {self._address}")
+
+
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Serve until interrupted."""
     port = choose_port(settings.host, settings.port)
@@ -290,12 +357,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(Assistant.load(settings)) as assistant:
         app = Server(assistant).app(trusted_hosts(settings.host))
-        note(f"mlx-toy is serving on http://{shown_host(settings.host)}:{port}/v1")
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
             host=settings.host,
             port=port,
             log_level="warning",
             timeout_graceful_shutdown=GRACE_S,
         )
+        with suppress(KeyboardInterrupt):  # how it was told to end; uvicorn has ended by then
+            _Announced(config, f"http://{shown_host(settings.host)}:{port}/v1").run()
     return 0

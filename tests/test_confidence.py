@@ -177,12 +177,10 @@ def test_calibrate_writes_what_the_engine_reads(calibrated: Path, tmp_path: Path
     out = capsys.readouterr().out
     assert "% of the answerable" in out and "predicted  observed  questions" in out
     written = json.loads((calibrated / CALIBRATION_FILE).read_text())
-    assert (written["questions"], written["answerable_questions"], written["articles"]) == (
-        48,
-        24,
-        8,
-    )
-    assert sum(part["questions"] for part in written["answerable"][0]["reliability"]) == 48
+    # 24 answered and 24 near misses, and as many of our own on everyday documents
+    assert written["questions"] == 72
+    assert 24 < written["answerable_questions"] < 48 and written["articles"] > 8
+    assert sum(part["questions"] for part in written["answerable"][0]["reliability"]) == 72
     found = load_calibration(calibrated)
     assert found is not None and found.embedder == load_embedder("").fingerprint
     assert {name for one in found.answerable for name in one.weights} <= set(SIGNALS)

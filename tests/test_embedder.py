@@ -13,7 +13,7 @@ from mlx_toy.embedder import BUNDLED, Embedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train.embedder_data import Lesson, to_pairs
-from train.embedder_fit import Recipe, contrastive_loss, imitation_loss, train
+from train.embedder_fit import Recipe, contrastive_loss, imitation_loss, start, train
 from train.retrieval_data import Passage
 
 PASSAGES = [
@@ -163,7 +163,8 @@ def train_small(steps: int, lesson: Lesson | None = None):
     groups = {"all": [Passage(text, [question]) for text, question in asked]}
     pairs = {"qa/squad_train": to_pairs("qa/squad_train", groups, features, None)}
     recipe = Recipe(steps=steps, batch=5)
-    return train(pairs, config, recipe, {"qa/squad_train": 1.0}, lesson), features
+    begun = start(pairs, config, recipe.seed)
+    return train(pairs, begun, recipe, {"qa/squad_train": 1.0}, lesson), features
 
 
 def loss_of(model, features) -> float:

@@ -143,6 +143,21 @@ def test_a_question_that_leans_on_the_conversation_is_ranked_by_what_it_leans_on
     assert "1874" in whole.ranked[0].text  # it needs no more words
 
 
+def test_the_heading_of_a_passage_counts_and_is_shown_but_not_copied(tiny_engine):
+    passages = ["It is closed on Mondays.", "It is closed on Fridays."]
+    headings = ["Salt museum > Opening hours", "Library > Opening hours"]
+    for number, heading in enumerate(headings):
+        place = heading.split(" > ")[0].lower()
+        asked = plan(tiny_engine, f"When is the {place} closed?", passages, headings=headings)
+        assert asked.ranked[0].passage == number
+        without = plan(tiny_engine, f"When is the {place} closed?", passages)
+        assert asked.signals.missing < without.signals.missing
+        assert len(asked.prompt_ids) > len(without.prompt_ids)
+        assert asked.processor is not None
+        regions = asked.processor.grammar.regions
+        assert regions and all("opening" not in region.text.lower() for region in regions)
+
+
 # --- several quotes, and the check afterwards -----------------------------------------------------
 
 

@@ -20,8 +20,17 @@ from mlx_toy.reader_input import to_batch
 from mlx_toy.reader_network import ReaderConfig, network
 from mlx_toy.sentences import split_sentences
 from train import reader as command
+from train.everyday import read_everyday
 from train.reader import begin, train
-from train.reader_data import SOURCES, Examples, Question, batches, places_of, read_questions
+from train.reader_data import (
+    SOURCES,
+    Examples,
+    Question,
+    batches,
+    everyday_questions,
+    places_of,
+    read_questions,
+)
 from train.reader_fit import Recipe, loss_of, targets
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
@@ -63,9 +72,10 @@ def test_an_answer_is_likelier_where_there_is_one():
 @given(
     question=st.text(max_size=40),
     texts=st.lists(st.text(max_size=80) | st.just("Årsta é\n\nb. " * 9), max_size=3),
+    above=st.text(max_size=30),
 )
-def test_spans_of_any_text_lie_in_one_sentence_and_have_probabilities(question, texts):
-    found = bundled_reader()(question, texts)
+def test_spans_of_any_text_lie_in_one_sentence_and_have_probabilities(question, texts, above):
+    found = bundled_reader()(question, texts, [above] * len(texts))
     assert len(found) <= KEPT
     assert found == sorted(found, key=lambda span: -span.odds)
     for span in found:
@@ -81,6 +91,18 @@ def test_a_passage_is_read_alike_beside_a_longer_one():
     together = bundled_reader()("Who lit the lamp?", [STORY, OTHER * 5])
     same = next(s for s in together if (s.passage, s.start, s.end) == (0, alone.start, alone.end))
     assert same.odds == pytest.approx(alone.odds, abs=1e-3)
+
+
+def test_a_heading_is_read_with_the_text_below_it_and_never_an_answer():
+    text = "It takes forty minutes. Bicycles are carried for two crowns."
+    other = "It takes an hour. Dogs are carried for three crowns."
+    headings = ["Ferry to Alm", "Ferry to Brenn"]
+    for number, expected in ((0, "forty minutes"), (1, "an hour")):
+        found = bundled_reader()(f"How long is the {headings[number]}?", [text, other], headings)
+        span = found[0]
+        assert span.passage == number
+        assert [text, other][number][span.start : span.end] in (expected, f"takes {expected}")
+        assert all(0 <= s.start < s.end <= len([text, other][s.passage]) for s in found)
 
 
 def test_an_answer_is_found_at_the_end_of_a_long_text():
@@ -146,7 +168,7 @@ def world(count=150):
 
 def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
     data = write_data(tmp_path / "data", world(), [s.file for s in sources(SOURCES)])
-    trained, held_out = read_questions(data)
+    trained, held_out = read_questions(data, write_everyday(tmp_path))
     recipe = Recipe(epochs=8, batch=16, rate=5e-3, warmup=20)
     out, sizes = tmp_path / "out", ReaderConfig(dimensions=16, width=32)
     begun = begin(None, trained, recipe, sizes)
@@ -158,19 +180,62 @@ def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
     assert best("Who is the mayor of Alm999?", [text], load_reader(out)) == "Bo Strand999"
 
 
+def write_everyday(folder):
+    """A file of our own questions: of eight passages, the first is held out."""
+    records = [
+        {
+            "id": f"everyday/{i}",
+            "title": "House rules",
+            "heading": f"Room {i}",
+            "text": f"The key of room {i} hangs in cupboard {i + 20}.",
+            "questions": [
+                {"question": "Where is the key?", "answer": [22, 22 + len("in cupboard 20")]},
+                {"question": "Who has the key?", "answer": None},
+            ],
+        }
+        for i in range(8)
+    ]
+    file = folder / "everyday.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
 def test_the_command_trains_and_says_the_figures(tmp_path, capsys):
     data = write_data(tmp_path / "data", world(40), [s.file for s in sources(SOURCES)])
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    flags = ["--out", str(tmp_path / "out"), "--questions", "20", "--epochs", "1"]
-    command.run(parser.parse_args(["--data", str(data), *flags]))
-    assert json.loads(capsys.readouterr().out)["questions"] > 0
+    flags = ["--data", str(data), "--everyday", str(write_everyday(tmp_path))]
+    out = ["--out", str(tmp_path / "out"), "--questions", "20", "--epochs", "1"]
+    command.run(parser.parse_args([*flags, *out]))
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["questions"] > 0 and figures["everyday"] == 2
     first = load_reader(tmp_path / "out")
     more = ["--init", str(tmp_path / "out"), "--epochs", "1", "--out", str(tmp_path / "more")]
-    command.run(parser.parse_args(["--data", str(data), *more]))
+    command.run(parser.parse_args([*flags, *more]))
     further = load_reader(tmp_path / "more")
     assert np.array_equal(first.rarity, further.rarity)  # it went on from the first
     assert first("Who?", [STORY]) != further("Who?", [STORY])
+
+
+def test_everyday_questions_are_held_out_by_passage_and_have_their_headings():
+    ours = list(read_everyday())
+    assert len(ours) > 5_000 and 0.1 < np.mean([one.held_out for one in ours]) < 0.15
+    assert len({one.document for one in ours}) == len({one.text for one in ours})
+    for one in ours:
+        inside = one.answer and one.text.index(one.answer)
+        assert (
+            not one.answer
+            or any(
+                start <= inside and inside + len(one.answer) <= end
+                for start, end in split_sentences(one.text)
+            )
+            or one.text.count(one.answer) > 1
+        )
+    questions = everyday_questions(ours[:30])
+    assert all(question.is_everyday and question.heading for question in questions)
+    for question in questions:
+        assert question.passage not in question.near_misses
+        assert not (question.near_misses and not question.answers)
 
 
 def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_path):
@@ -181,7 +246,7 @@ def test_questions_are_held_out_by_article_and_near_misses_lack_the_answer(tmp_p
         {**one, "context": "A lamp.", "question": "What lamp?", "answers": ["A lamp"]},
     ]
     data = write_data(tmp_path / "data", records, [s.file for s in sources(SOURCES)])
-    trained, held_out = read_questions(data)
+    trained, held_out = read_questions(data, write_everyday(tmp_path))
     questions = held_out if is_held_out("A") else trained
     assert (not trained) == is_held_out("A")
     for question in questions:

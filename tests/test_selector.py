@@ -44,6 +44,7 @@ DIALOGUES = [
         "and in winter?",
         "In winter foxes eat what they find.",
     ],
+    ["my name is Ida", "Nice to meet you, Ida.", "what is my name?", "Your name is Ida."],
 ]
 JUDGED = [
     (["what does an owl eat"], ["d/0#0"], ["d/6#0", "d/4#0"]),
@@ -51,6 +52,16 @@ JUDGED = [
     (["our dog is so ill"], ["d/3#0"], ["d/2#0", "d/1#0"]),
     (["what do owls eat", "Owls eat mice.", "in winter as well?"], ["d/0#1"], ["d/6#1"]),
     (["how do planes fly"], [], ["d/0#0", "d/4#0", "d/5#0"]),
+    (["my name is Bo"], ["d/7#0"], ["d/1#0"]),
+    (["my name is Bo", "Nice to meet you, Bo.", "what is my name"], ["d/7#1"], ["d/7#0"]),
+    (["I went home. what do owls eat"], ["d/0#0"], ["d/1#0", "d/7#0"]),
+]
+GENERAL = [("general/1", "I am sorry."), ("general/2", "That sounds lovely.")]
+GENERALLY = [
+    (["my bird died"], ["general/1"]),
+    (["i am so sad today"], ["general/1"]),
+    (["we went to the sea, it was great"], ["general/2"]),
+    (["i love my new house"], ["general/2"]),
 ]
 
 
@@ -81,11 +92,26 @@ def trained(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         for i in range(40)
         for turns, fits, others in JUDGED
     ]
+    judged += [
+        {
+            "id": f"g{i}",
+            "turns": [turns[0] + " " * i],
+            "fits": [],
+            "others": ["d/4#0"],
+            "general": general,
+        }
+        for i in range(40)
+        for turns, general in GENERALLY
+    ]
+    general = "".join(json.dumps({"id": id, "reply": reply}) + "\n" for id, reply in GENERAL)
+    (folder / "general.jsonl").write_text(general)
     (folder / "judged.jsonl").write_text("".join(json.dumps(record) + "\n" for record in judged))
     model = folder / "model"
     shutil.copytree(tiny_model_dir, model)
-    given = ["--dialogues", str(folder / "dialogues"), "--judged", str(folder / "judged.jsonl")]
-    assert main(["selector", "--model", str(model), *given, "--own-words", "0.5"]) == 0
+    files = {"dialogues": "dialogues", "judged": "judged.jsonl", "general": "general.jsonl"}
+    flags = [flag for name, file in files.items() for flag in (f"--{name}", str(folder / file))]
+    flags += ["--own-words", "0.5", "--own-words-later", "0.5"]
+    assert main(["selector", "--model", str(model), *flags]) == 0
     return model
 
 
@@ -127,15 +153,14 @@ def test_search_looks_at_what_was_said_before(index):
 @settings(max_examples=50, deadline=None)
 def test_features_are_numbers_whatever_is_said(index, message, before):
     said = Said(message, before, "Yes." if before else "")
-    features = ExchangeFeatures(index)(said, index.search(said))
+    features = ExchangeFeatures(index)(said, said, index.search(said))
     assert features.shape[1] == len(NAMES) and np.isfinite(features).all()
 
 
 def test_reply_that_takes_up_other_words_is_told_by_a_feature(index):
     places = {exchange.id: place for place, exchange in enumerate(index.exchanges)}
-    cat, dog = ExchangeFeatures(index)(
-        Said("the dog of my aunt is ill"), [places["d/2#0"], places["d/3#0"]]
-    )
+    said = Said("the dog of my aunt is ill")
+    cat, dog = ExchangeFeatures(index)(said, said, [places["d/2#0"], places["d/3#0"]])
     column = NAMES.index("words that the reply takes up, missing")
     assert cat[column] > 0.3 and dog[column] == 0
 
@@ -145,6 +170,31 @@ def test_fitting_reply_is_chosen_and_none_where_none_fits(engine):
     best = engine.selector(user("what does an owl eat"))[0]
     assert best.exchange.reply == "Owls eat mice." and best.probability > 0.5
     assert engine.selector(user("how do planes fly")) == []
+
+
+def test_one_sentence_of_a_message_is_enough_to_find_its_reply(engine):
+    assert engine.selector is not None
+    best = engine.selector(user("We came home late. what does an owl eat"))[0]
+    assert best.exchange.reply == "Owls eat mice."
+    said = Said("haha ok.\nwhat can you do? tell me!")
+    assert [view.message for view in said.views[1:]] == ["haha ok.", "what can you do?", "tell me!"]
+    assert Said("what can you do?").views == [Said("what can you do?")]
+
+
+def test_the_name_that_was_told_is_said_and_remembered(engine):
+    assert engine.selector is not None
+    told = user("my name is Rosa")
+    assert engine.selector(told)[0].exchange.reply == "Nice to meet you, Rosa."
+    later = [*told, *user("x", "Nice to meet you, Rosa.", "hello", "Hello!", "what is my name")[1:]]
+    assert engine.selector(later)[0].exchange.reply == "Your name is Rosa."
+
+
+def test_a_general_reply_is_given_where_no_exchange_is_near(engine):
+    assert engine.selector is not None
+    [best, *_] = engine.selector(user("my bird died"))
+    assert best.exchange.reply == "I am sorry." and best.exchange.message == ""
+    [best, *_] = engine.selector(user("i love my new house"))
+    assert best.exchange.reply == "That sounds lovely."
 
 
 def test_what_was_answered_already_is_not_said_again(engine):
@@ -212,6 +262,9 @@ def test_the_app_says_that_a_reply_was_written_beforehand(trained, tmp_path):
         assert last.history[-1].text == "Owls eat mice."
         assert "written beforehand" in last.history[-1].figures
         assert last.sources is not None and "“what do owls eat”" in last.sources.note
+        *_, last = send(loading, Request("my bird died", [], [], OWN_WORKSPACE, False))
+        assert last.history[-1].text == "I am sorry." and last.sources is not None
+        assert "for no message in particular" in last.sources.note
         own = AnswerOptions(written_replies=False)
         request = Request("what does an owl eat", [], [], OWN_WORKSPACE, False, own)
         *_, last = send(loading, request)
@@ -223,9 +276,12 @@ def test_the_app_says_that_a_reply_was_written_beforehand(trained, tmp_path):
 def test_training_writes_figures_of_messages_it_did_not_see(trained):
     directory = trained / DIRECTORY
     report = json.loads((directory / "report.json").read_text())
-    assert report["messages"] == 200 and report["some_reply_fits"] == 0.8
+    count, none = 40 * len(JUDGED + GENERALLY), 40 * (1 + len(GENERALLY))
+    assert report["messages"] == count
+    assert report["some_reply_fits"] == round(1 - none / count, 3)
     assert report["exchanges"] == len(exchanges())
-    assert 0 <= report["given_fits"] <= 1 and report["without_the_model"]["candidates"] == 560
+    assert 0 <= report["given_fits"] <= 1 and report["without_the_model"]["candidates"]
+    assert report["conversations"]["first"]["messages"] == 40 * len(GENERALLY)
     assert f"{report['given']:.1%}" in (directory / "README.md").read_text()
 
 
@@ -256,6 +312,7 @@ def test_bad_input_to_training_gets_its_sentence(trained, tmp_path, capsys):
         (["--dialogues", str(tmp_path)], "no dialogues"),
         (["--judged", str(tmp_path / "none.jsonl")], "none.jsonl"),
         (["--judged", str(few)], "too few messages"),
+        (["--general", str(few)], "something else than general replies"),
     ):
         assert main([*base, *flags]) == 2
         assert part in capsys.readouterr().err

@@ -125,7 +125,10 @@ def test_answers_from_the_library_bring_their_passages(url: str, how: dict[str, 
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "role 'user'"),
         ({"n": 2}, "one answer"),
         ({"temperature": -1}, "temperature is -1"),
-        ({"temperature": "hot"}, "wrong type"),
+        ({"temperature": "hot"}, "\"temperature\" is 'hot': it must be a number"),
+        ({"top_k": True}, '"top_k" is True: it must be a number'),
+        ({"strict": "no"}, "\"strict\" is 'no': it must be true or false"),
+        ({"documents": "no"}, "\"documents\" is 'no': it must be true or false"),
         ({"max_tokens": 1.5}, "whole number"),
         ({"passages": 2.5}, "whole number"),
         ({"tools": [{}]}, "not supported"),
@@ -142,8 +145,18 @@ def test_a_wrong_request_is_one_sentence(
     assert reason in error["message"] and error["type"] == "invalid_request_error"
 
 
+def test_a_model_is_looked_up_and_what_is_not_there_is_said_in_the_same_form(url: str) -> None:
+    listed = httpx.get(f"{url}/models").json()["data"]
+    assert [httpx.get(f"{url}/models/{each['id']}").json() for each in listed] == listed
+    for method, path in (("GET", "models/other"), ("GET", "chat/completions"), ("GET", "engines")):
+        response = httpx.request(method, f"{url}/{path}")
+        assert response.status_code in (404, 405)
+        assert f"/{path}" in response.json()["error"]["message"]
+
+
 def test_what_is_no_json_or_too_long_is_refused(url: str) -> None:
     address = f"{url}/chat/completions"
+    assert "has no body" in httpx.post(address).json()["error"]["message"]
     for body in (b"{", b"[" * 100_000):
         assert "no JSON" in httpx.post(address, content=body).json()["error"]["message"]
     long = httpx.post(address, content=b" " * (5 << 20))

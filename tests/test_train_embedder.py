@@ -70,6 +70,23 @@ def test_command_writes_a_directory_that_loads_and_replaces_it_whole(data, tmp_p
     assert "| SQuAD dev |" in capsys.readouterr().out
 
 
+def test_command_goes_on_from_a_retriever_of_ours(data, tmp_path, capsys):
+    flags = ("--data", data, "--out", tmp_path / "further", "--init", BUNDLED, "--steps")
+    command.run(options(*flags, 1, "--rate", 0))
+    before, after = load_embedder(), load_embedder(tmp_path / "further")
+    texts = ["The tower stood by the sea.", "Who built it?"]
+    same = before.embed_passages(texts) @ after.embed_passages(texts).T
+    assert np.allclose(np.diagonal(same), 1, atol=1e-3)
+    report = json.loads((tmp_path / "further" / "report.json").read_text())
+    assert "--init" in report["command"]
+    bundled = json.loads((BUNDLED / "report.json").read_text())
+    assert report["before"]["command"] == bundled["command"]
+    assert report["teacher"] == bundled["teacher"]
+    out = ("--data", data, "--out", tmp_path / "mean", "--init", BUNDLED, "--steps", 1)
+    command.run(options(*out, "--kept", 0.5))
+    assert "--kept 0.5" in json.loads((tmp_path / "mean" / "report.json").read_text())["command"]
+
+
 def test_command_refuses_what_it_cannot_do(data, tmp_path):
     with pytest.raises(UserError, match="--out"):
         command.run(options("--data", data))
@@ -89,6 +106,8 @@ def test_command_refuses_what_it_cannot_do(data, tmp_path):
         "--steps",
         1,
     )
+    with pytest.raises(UserError, match=r"--kept 0\.5"):
+        command.run(options(*flags, "--out", tmp_path / "none", "--kept", 0.5))
     with pytest.raises(UserError, match="something else"):
         command.run(options(*flags, "--out", tmp_path / "taken"))
     assert (tmp_path / "taken" / "thesis.txt").read_text() == "mine"

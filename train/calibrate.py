@@ -29,7 +29,7 @@ from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
-from mlx_toy.grounding import nearness, plan, signals_of, start_answer
+from mlx_toy.grounding import below_heading, nearness, plan, signals_of, start_answer
 from mlx_toy.reader import bundled_reader
 from train import logistic
 from train.arguments import positive
@@ -62,10 +62,11 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
     outcomes = []
     for number, item in enumerate(items, start=1):
         if engine is None:
-            found = bundled_reader()(item.question, item.passages)
-            ranked = likely_first(rank_sentences(item.question, item.passages), found)
-            near = nearness(embedder, item.question, ranked[0].text)
-            signals = evidence_signals(item.question, item.passages, ranked, near, found)
+            read = item.question, item.passages, item.headings
+            found = bundled_reader()(*read)
+            ranked = likely_first(rank_sentences(*read), found)
+            near = nearness(embedder, item.question, below_heading(ranked[0], item.headings))
+            signals = evidence_signals(*read[:2], ranked, near, found, item.headings)
             outcomes.append(Outcome(item, signals))
         else:
             outcomes.append(_ask(engine, embedder, item))
@@ -75,8 +76,8 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
 
 
 def _ask(engine: Engine, embedder: Embedder, item: Item) -> Outcome:
-    asked = plan(engine, item.question, item.passages, least_odds=-math.inf)
-    near = nearness(embedder, item.question, asked.ranked[0].text)
+    asked = plan(engine, item.question, item.passages, least_odds=-math.inf, headings=item.headings)
+    near = nearness(embedder, item.question, below_heading(asked.ranked[0], item.headings))
     chunks = list(start_answer(engine, asked))
     signals = signals_of(engine, asked, chunks)
     assert asked.processor is not None
@@ -102,11 +103,14 @@ def fit_answerable(
     threshold = float(np.quantile(predicted[answerable], false_refusals))
     refused = predicted < threshold
     twins = np.array([outcome.item.is_twin for outcome in outcomes])
+    everyday = np.array([outcome.item.is_everyday for outcome in outcomes])
     return fitted | {
         "threshold": round(threshold, 4),
         "false_refusals": _percent(refused[answerable]),
-        "correct_refusals": _percent(refused[~answerable & ~twins]),
+        "correct_refusals": _percent(refused[~answerable & ~twins & ~everyday]),
         "correct_refusals_of_twins": _percent(refused[~answerable & twins]),
+        "false_refusals_of_everyday": _percent(refused[answerable & everyday]),
+        "correct_refusals_of_everyday": _percent(refused[~answerable & everyday]),
     }
 
 
@@ -231,7 +235,9 @@ def describe(fitted: dict[str, Any]) -> str:
             f"  area under the ROC curve {one['area_under_roc']:.3f}; "
             f"refused: {one['false_refusals']} % of the answerable, "
             f"{one['correct_refusals']} % of the near misses, "
-            f"{one['correct_refusals_of_twins']} % of the twins",
+            f"{one['correct_refusals_of_twins']} % of the twins; of questions on everyday "
+            f"documents {one['false_refusals_of_everyday']} % of the answerable, "
+            f"{one['correct_refusals_of_everyday']} % of the others",
             *_table(one),
         ]
     for one in fitted["correct"]:

@@ -1,6 +1,7 @@
 """Train our retriever: questions near the passages that answer them, far from all others.
 
     python -m train embedder --data DIR --tokenizer DIR --out DIR     # train, calibrate, evaluate
+    python -m train embedder --data DIR --init DIR --out DIR          # go on from another of ours
     python -m train embedder --data DIR --evaluate DIR                # only print the table
 
 The network is a bag of words (`mlx_toy/bag.py`); `train/embedder_data.py` says what a batch of
@@ -15,21 +16,24 @@ An interrupted run leaves the directory as it was; a finished one replaces it wh
 """
 
 import argparse
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mlx.utils import tree_flatten
 
 from corpus.catalog import data_directory
 from corpus.readers import read_json_lines
-from mlx_toy.bag import BagConfig, Features
-from mlx_toy.embedder import CONFIG, load_embedder
+from mlx_toy.bag import BagConfig, BagModel, Features
+from mlx_toy.embedder import CONFIG, BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
 from train.definitions import definition_groups, held_out_sets, without_held_out
 from train.embedder_data import NOT_TAUGHT, Lesson, common_words, texts_of, to_pairs
-from train.embedder_fit import Recipe, log, train
+from train.embedder_fit import Recipe, log, start, train
 from train.retrieval_data import (
     DEFINITIONS,
     HEADINGS,
@@ -45,6 +49,7 @@ from train.retrieval_sets import QuestionSet
 from train.teacher import Teacher, beginning, to_dimensions
 
 GLOSSES = "pairs/wordnet"  # its passages are short texts
+KEPT_FACTS = ("command", "teacher", "training_seconds", "pairs_seen", "before")
 WORDS = 60_000  # the commonest, whose vectors are learned from a teacher
 
 
@@ -56,7 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate", metavar="DIR", help="only measure this embedder, '' the bundled"
     )
+    parser.add_argument("--init", metavar="DIR", help="retriever of ours to go on from")
+    parser.add_argument(
+        "--kept",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the weights it began with, in a mean with what they became (default: 0)",
+    )
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimizer steps")
+    parser.add_argument("--rate", type=float, default=Recipe.learning_rate, help="peak, for Adam")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
     parser.add_argument("--buckets", type=int, default=BagConfig.buckets, help="rows for words")
     parser.add_argument("--dimensions", type=int, default=BagConfig.dimensions, help="of a vector")
@@ -81,16 +95,25 @@ def run(options: argparse.Namespace) -> None:
     if options.evaluate is not None:
         print(evaluation_table(load_embedder(options.evaluate or None), data)[1])
         return
-    if not options.tokenizer or not options.out:
-        raise UserError("say where from and to: pass --tokenizer DIR and --out DIR")
+    if not (options.tokenizer or options.init) or not options.out:
+        raise UserError("say where from and to: pass --tokenizer DIR or --init DIR, and --out DIR")
+    if options.kept and not options.init:
+        raise UserError(f"--kept {options.kept:g} is of nothing: pass --init DIR, too")
+    if not 0 <= options.kept < 1:
+        raise UserError(f"--kept {options.kept:g} is no share: pass 0 or more, and less than 1")
     if options.steps < 1:
         raise UserError(f"--steps {options.steps} is no training: pass a positive number")
     out = Path(options.out)
     if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
         raise UserError(f"{out} holds something else: pass --out with a new directory")
-    tokenizer = Tokenizer.load(options.tokenizer)
-    config = BagConfig(tokenizer.vocab_size, options.buckets, options.dimensions)
-    recipe = Recipe(steps=options.steps, seed=options.seed)
+    model = None
+    if options.init:
+        model, tokenizer = _begun(options.init)
+        config = model.config
+    else:
+        tokenizer = Tokenizer.load(options.tokenizer)
+        config = BagConfig(tokenizer.vocab_size, options.buckets, options.dimensions)
+    recipe = Recipe(steps=options.steps, learning_rate=options.rate, seed=options.seed)
     begun = time.monotonic()
     trained, held_out, held_out_sets = read_training_groups(data)
     if not held_out[THRESHOLD_SOURCE]:
@@ -103,19 +126,51 @@ def run(options: argparse.Namespace) -> None:
         lesson = take_lesson(trained, teacher, features)
     pairs = {name: to_pairs(name, each, features, teacher) for name, each in trained.items()}
     log(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
-    model = train(pairs, config, recipe, MIXTURE, lesson)
+    model = train(pairs, model or start(pairs, config, recipe.seed), recipe, MIXTURE, lesson)
+    if options.kept:
+        mix(model, _begun(options.init)[0], options.kept)
+    before = _facts_of(options.init) if options.init else {}
     facts = {
         "recipe": asdict(recipe),
         "network": asdict(config),
-        "teacher": Path(options.teacher).name if options.teacher else "",
+        "teacher": Path(options.teacher).name if options.teacher else before.get("teacher", ""),
         "training_seconds": round(time.monotonic() - begun),
         "pairs_seen": recipe.steps * recipe.batch,
-        "command": "python -m train embedder --data DIR --tokenizer DIR --out DIR "
-        f"--steps {options.steps} --seed {options.seed} "
-        f"--buckets {options.buckets} --dimensions {options.dimensions}"
+        "command": "python -m train embedder --data DIR --out DIR "
+        f"--steps {options.steps} --rate {options.rate} --seed {options.seed} "
+        + (
+            "--init DIR" + (f" --kept {options.kept:g}" if options.kept else "")
+            if options.init
+            else f"--tokenizer DIR --buckets {options.buckets} --dimensions {options.dimensions}"
+        )
         + (" --teacher DIR" if options.teacher else ""),
+        "before": {name: before[name] for name in KEPT_FACTS if name in before},
     }
     print(write_directory(model, tokenizer, held_out, held_out_sets, data, facts, out))
+
+
+def mix(model: BagModel, other: BagModel, share: float) -> None:
+    """Bring a share of another network's weights into a network that went on from it.
+
+    Such a mean is often better than either (Wortsman et al. 2022, arXiv:2109.01903).
+    """
+    kept = dict(tree_flatten(other.parameters()))
+    own = tree_flatten(model.parameters())
+    model.load_weights([(n, (1 - share) * value + share * kept[n]) for n, value in own])
+
+
+def _begun(directory: str) -> tuple[BagModel, Tokenizer]:
+    """The network and the tokenizer of a retriever of ours to go on from."""
+    embedder = load_embedder(directory)
+    if not isinstance(embedder, BagEmbedder):
+        raise UserError(f"{directory} is not of our kind: pass --init with a retriever of ours")
+    return embedder.model, embedder.tokenizer
+
+
+def _facts_of(directory: str) -> dict[str, Any]:
+    """How a retriever was trained, as its report says; {} if it does not."""
+    file = Path(directory) / "report.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def read_training_groups(

@@ -80,7 +80,7 @@ class Inputs:
 
 def train(
     pairs: dict[str, Pairs],
-    config: BagConfig,
+    model: BagModel,
     recipe: Recipe,
     mixture: dict[str, float],
     lesson: Lesson | None = None,
@@ -89,13 +89,11 @@ def train(
 
     Args:
         pairs: by source.
-        config: sizes.
+        model: to begin with, from `start` or trained already; it is changed.
         recipe: how.
         mixture: parts of the batches, by source.
         lesson: words and short texts with the teacher's vectors, of the network's dimensions.
     """
-    mx.random.seed(recipe.seed)
-    model = start(pairs, config, lesson)
     betas = [0.9, 0.98]
     optimizer = optim.Adam(recipe.learning_rate, betas, recipe.epsilon, bias_correction=True)
     optimizer.init(model.trainable_parameters())
@@ -195,8 +193,9 @@ def imitation_loss(logits: mx.array, taught: mx.array) -> mx.array:
     return (mx.exp(wanted) * (wanted - given)).sum(1).mean()
 
 
-def start(pairs: dict[str, Pairs], config: BagConfig, lesson: Lesson | None) -> BagModel:
+def start(pairs: dict[str, Pairs], config: BagConfig, seed: int) -> BagModel:
     """A network that compares texts as tf-idf does: random directions, gains by rarity."""
+    mx.random.seed(seed)
     model = BagModel(config)
     gain = mx.array(inverse_document_frequencies(pairs, config))
     model.query_gain, model.passage_gain = gain, gain

@@ -7,7 +7,8 @@ Drawn anew in every epoch:
 - beside it a near miss: one of the passages of the same article that BM25 puts first for the
   question among those that lack the answer, as retrieval would bring it;
 - the annotated passage and a question that it does not answer: one of our own twins
-  (`train/twins.py`), or one that was spoilt by rules (`train/spoilt.py`).
+  (`train/twins.py`), or one that was spoilt by rules (`train/spoilt.py`);
+- our own questions on everyday documents, answered or not (`train/everyday.py`).
 """
 
 import random
@@ -31,6 +32,8 @@ from mlx_toy.reader_input import (
     Vocabulary,
     to_batch,
 )
+from train.everyday import FILE as EVERYDAY
+from train.everyday import Everyday, read_everyday
 from train.hard_negatives import COMMON
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
@@ -38,6 +41,7 @@ from train.twins import read_twins
 
 SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "qa/adversarial_qa", "qa/quoref")
 DEPTH = 8  # how far down BM25's ranking a near miss may be
+HEADED = 0.5  # of the data's questions meet their passages below a heading
 NEAR_MISSES = 3  # of a question that are kept
 POOL = 48  # times as many groups as a batch has pairs are sorted by length together
 
@@ -52,7 +56,10 @@ class Question:
         passage: the annotated one.
         answers: the right ones; none if the passage does not answer.
         near_misses: passages of the article that lack them, the nearest first.
+        above_misses: what stands above each; () for the same as above the annotated one.
         is_twin: it is one of our own (`train/twins.py`).
+        heading: what stands above the passage; the title of its article if nothing else.
+        is_everyday: it is one of our own on everyday documents (`train/everyday.py`).
     """
 
     article: str
@@ -60,7 +67,15 @@ class Question:
     passage: str
     answers: tuple[str, ...]
     near_misses: tuple[str, ...] = ()
+    above_misses: tuple[str, ...] = ()
     is_twin: bool = False
+    heading: str = ""
+    is_everyday: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was written for this project."""
+        return self.is_twin or self.is_everyday
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,13 @@ class Example:
 Group = list[Example]  # of one question: the passage that answers it first, then near misses
 
 
-def read_questions(data: Path) -> tuple[list[Question], list[Question]]:
-    """Questions to train on, and those of held-out articles; unanswerable ones are twins."""
+def read_questions(data: Path, everyday: Path = EVERYDAY) -> tuple[list[Question], list[Question]]:
+    """Questions to train on, and those of held-out articles; all unanswerable ones are our own.
+
+    Args:
+        data: directory with the training data.
+        everyday: file of our own on everyday documents.
+    """
     records: list[dict[str, Any]] = []
     for source in sources(SOURCES):
         records += [record for record in read_source(source, data) if record["answers"]]
@@ -87,7 +107,39 @@ def read_questions(data: Path) -> tuple[list[Question], list[Question]]:
     held_out: list[Question] = []
     for title, of_article in articles.items():
         (held_out if is_held_out(title) else trained).extend(_questions(title, of_article))
+    ours = list(read_everyday(everyday))
+    for held, some in ((False, trained), (True, held_out)):
+        some.extend(everyday_questions([one for one in ours if one.held_out == held]))
     return trained, held_out
+
+
+def everyday_questions(asked: Sequence[Everyday]) -> list[Question]:
+    """Our own on everyday documents; each passage is an article of its own.
+
+    A near miss is what stands in another document and shares most words with the question.
+    """
+    above = {one.text: one.above for one in asked}
+    passages = list(above)
+    index = Bm25(passages, COMMON)
+    found = []
+    for one in asked:
+        answer = one.answer.lower()
+        others = (passages[n] for n in (index.best(one.question, DEPTH) if answer else ()))
+        lacking = (text for text in others if text != one.text and answer not in text.lower())
+        misses = tuple(islice(lacking, NEAR_MISSES))
+        found.append(
+            Question(
+                one.document,
+                one.question,
+                one.text,
+                (one.answer,) if one.answer else (),
+                misses,
+                tuple(above[text] for text in misses),
+                heading=one.above,
+                is_everyday=True,
+            )
+        )
+    return found
 
 
 def _questions(title: str, records: Sequence[dict[str, Any]]) -> Iterator[Question]:
@@ -107,20 +159,21 @@ def _questions(title: str, records: Sequence[dict[str, Any]]) -> Iterator[Questi
             record["context"],
             tuple(record["answers"]),
             tuple(passages[number] for number in islice(lacking, NEAR_MISSES)),
-            bool(record.get("is_twin")),
+            is_twin=bool(record.get("is_twin")),
+            heading=title.replace("_", " "),
         )
 
 
 def places_of(answers: Sequence[str], passage: str, text: Text) -> np.ndarray:
     """First and last tokens of every place where an answer stands whole in a passage [A, 2]."""
-    starts, ends = text.offsets[:, 0], text.offsets[:, 1]
+    starts, ends = text.offsets[text.heading :, 0], text.offsets[text.heading :, 1]
     found = set()
     for answer in filter(None, map(str.strip, answers)):
         for match in re.finditer(re.escape(answer), passage, re.IGNORECASE):
             first = int(np.searchsorted(starts, match.start()))
             last = int(np.searchsorted(ends, match.end()))
             if last < len(ends) and (starts[first], ends[last]) == match.span():
-                found.add((first, last))
+                found.add((text.heading + first, text.heading + last))
     return np.array(sorted(found), np.int32).reshape(-1, 2)
 
 
@@ -134,60 +187,66 @@ class Examples:
 
     def __init__(self, questions: Sequence[Question], vocabulary: Vocabulary) -> None:
         self.questions, self.vocabulary = questions, vocabulary
-        self._texts: dict[str, Text] = {}
+        self._texts: dict[tuple[str, str], Text] = {}
         by_title: dict[str, list[Question]] = {}
         for question in questions:
             by_title.setdefault(question.article, []).append(question)
         self._articles = {title: Article.of(each) for title, each in by_title.items()}
 
-    def answered(self, question: Question) -> Example | None:
+    def answered(self, question: Question, heading: str = "") -> Example | None:
         """With its own passage; None if the answer does not stand in what is read of it."""
-        places = places_of(question.answers, question.passage, self.text_of(question.passage))
-        return self._example(question.text, question.passage, places) if len(places) else None
+        text = self.text_of(question.passage, heading)
+        places = places_of(question.answers, question.passage, text)
+        return self._example(question.text, text, places) if len(places) else None
 
-    def unanswered(self, question: Question, passage: str) -> Example:
+    def unanswered(self, question: Question, passage: str, heading: str = "") -> Example:
         """With a passage that lacks the answer."""
-        return self._example(question.text, passage)
+        return self._example(question.text, self.text_of(passage, heading))
 
-    def spoilt(self, question: Question, draw: random.Random) -> Example | None:
+    def spoilt(self, question: Question, draw: random.Random, heading: str = "") -> Example | None:
         """With its own passage, but asking what that does not say."""
         text = spoil(question.text, question.passage, self._articles[question.article], draw)
-        return self._example(text, question.passage) if text else None
+        return self._example(text, self.text_of(question.passage, heading)) if text else None
 
-    def text_of(self, passage: str) -> Text:
-        """A passage cut into tokens; it is kept."""
-        text = self._texts.get(passage)
+    def text_of(self, passage: str, heading: str = "") -> Text:
+        """A passage cut into tokens, below its heading; it is kept."""
+        text = self._texts.get((passage, heading))
         if text is None:
-            text = self._texts[passage] = self.vocabulary.read(passage, PASSAGE_TOKENS)
+            text = self.vocabulary.read(passage, PASSAGE_TOKENS, heading)
+            self._texts[passage, heading] = text
         return text
 
-    def _example(self, question: str, passage: str, places: np.ndarray | None = None) -> Example:
+    def _example(self, question: str, text: Text, places: np.ndarray | None = None) -> Example:
         asked = self.vocabulary.read(question, QUESTION_TOKENS)
-        pair = self.vocabulary.pair(question, asked, self.text_of(passage))
+        pair = self.vocabulary.pair(question, asked, text)
         return Example(pair, np.zeros((0, 2), np.int32) if places is None else places)
 
     def drawn(
-        self, near_misses: float, spoilt: float, twins: int, draw: random.Random
+        self, near_misses: float, spoilt: float, ours: int, draw: random.Random
     ) -> Iterator[Group]:
-        """One epoch in random order.
+        """One epoch in random order; everyday documents have their headings, half of the rest too.
 
         Args:
             near_misses: share of the answerable questions that meet a near miss too.
             spoilt: share of them that are also asked spoilt.
-            twins: how often each twin is asked.
+            ours: how often each question of our own is asked.
             draw: decides.
         """
-        asked = [q for q in self.questions for _ in range(twins if q.is_twin else 1)]
+        asked = [q for q in self.questions for _ in range(ours if q.is_ours else 1)]
         for question in draw.sample(asked, len(asked)):
+            headed = question.is_everyday or draw.random() < HEADED
+            heading = question.heading if headed else ""
             if not question.answers:
-                yield [self.unanswered(question, question.passage)]
+                yield [self.unanswered(question, question.passage, heading)]
                 continue
-            if answered := self.answered(question):
+            if answered := self.answered(question, heading):
                 beside: Group = []
                 if question.near_misses and draw.random() < near_misses:
-                    beside = [self.unanswered(question, draw.choice(question.near_misses))]
+                    number = draw.randrange(len(question.near_misses))
+                    above = question.above_misses[number] if question.above_misses else heading
+                    beside = [self.unanswered(question, question.near_misses[number], above)]
                 yield [answered, *beside]
-            if draw.random() < spoilt and (example := self.spoilt(question, draw)):
+            if draw.random() < spoilt and (example := self.spoilt(question, draw, heading)):
                 yield [example]
 
 

@@ -29,14 +29,15 @@ class Recipe:
     """How to train.
 
     Attributes:
-        questions: to train on, at most; 0 for all.
+        questions: of the data to train on, at most, beside those on everyday documents; 0 for all.
         epochs: over them.
         batch: pairs in a batch.
         rate: peak, for Adam.
         warmup: steps until it is reached.
         norm: length to which a gradient is cut.
         dropped: share of the words' and mixed values that a step does not see.
-        near_misses, spoilt, twins: unanswerable questions beside the others (`Examples.drawn`).
+        near_misses, spoilt: unanswerable questions beside the others (`Examples.drawn`).
+        ours: how often an epoch asks each question of our own.
         shared: weight of the shared normalisation.
         seed: of weights and order.
     """
@@ -50,7 +51,7 @@ class Recipe:
     dropped: float = 0.15
     near_misses: float = 0.6
     spoilt: float = 0.15
-    twins: int = 3
+    ours: int = 3
     shared: float = 0.5
     seed: int = 0
 
@@ -76,7 +77,7 @@ def train(
     gradient_of = mx.value_and_grad(loss_of)
     step, total, since, begun = 0, 0.0, 0, time.monotonic()
     for epoch in range(1, recipe.epochs + 1):
-        drawn = examples.drawn(recipe.near_misses, recipe.spoilt, recipe.twins, draw)
+        drawn = examples.drawn(recipe.near_misses, recipe.spoilt, recipe.ours, draw)
         for batch, places, groups in batches(drawn, recipe.batch, examples.vocabulary, draw):
             step += 1
             fall = max(0.0, 1 - step / steps)
@@ -145,7 +146,7 @@ def _pairs(questions: Sequence[Question], recipe: Recipe) -> float:
     """About how many pairs an epoch has: not every question can be spoilt, or has its answer."""
     pairs = 0.0
     for question in questions:
-        times = recipe.twins if question.is_twin else 1
+        times = recipe.ours if question.is_ours else 1
         more = recipe.near_misses * bool(question.near_misses) + 0.9 * recipe.spoilt
         pairs += times * (1 + more if question.answers else 1)
     return pairs

@@ -15,7 +15,7 @@ import numpy as np
 
 from mlx_toy.reranker import NET, Reranker, order_scores, relevance_inputs
 from mlx_toy.reranker import network as apply_network
-from mlx_toy.scaled_features import normalise
+from mlx_toy.small_network import normalise
 from train.embedder_fit import log
 from train.reranker_data import Asked, TrainingLibrary
 

@@ -242,7 +242,7 @@ With a relevance of **{chosen["threshold"]:.2f}** as the least that counts:
 | {chosen["libraries"]} held out of training (chosen on) | {figures_row(chosen)} |
 | {checked["libraries"]} of SQuAD dev (checked on) | {figures_row(checked)} |
 
-On the same held-out articles the embedder's cosine keeps 95.6% and lets 9.4% in (its card; all
+On the same held-out articles the embedder's cosine keeps 95.4% and lets 7.5% in (its card; all
 questions, where this table has a sample). The app abstains where both find nothing: each alone
 refuses every twentieth question of a library's own, seldom the same one.
 

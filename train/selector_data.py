@@ -7,6 +7,8 @@ up, and another one that did not know why said which replies would fit, as a car
     {"id": "…", "turns": ["what do owls eat"], "fits": ["facts/0012#0"], "others": ["facts/0031#1"]}
 
 Exchanges are named by dialogue and message; of three turns the last is the one that is answered.
+Where the general replies (`corpus/general_replies.jsonl`) were judged as well, "general" has those
+that would fit.
 """
 
 from collections.abc import Sequence
@@ -19,12 +21,14 @@ from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
 from mlx_toy.exchange_search import ExchangeIndex, Said
 from mlx_toy.exchanges import Exchange, exchanges_of
+from mlx_toy.general_replies import general_exchange
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 CHANGED = 0.25  # of the judged beginnings are learned once more as a change of the topic
 WRONG = 4  # exchanges that go on with the old topic, found for each of these
 DIALOGUES = CORPUS / "dialogues"
 JUDGEMENTS = CORPUS / "judged_replies.jsonl"
+GENERAL = CORPUS / "general_replies.jsonl"
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,13 @@ class Judged:
         said: the message.
         places: of P exchanges.
         fits: whether the reply of each fits [P].
+        general: ids of the general replies that fit; None if they were not judged.
     """
 
     said: Said
     places: list[int]
     fits: np.ndarray
+    general: frozenset[str] | None = None
 
 
 def read_dialogues(directory: Path = DIALOGUES) -> list[Exchange]:
@@ -58,6 +64,21 @@ def read_dialogues(directory: Path = DIALOGUES) -> list[Exchange]:
     if not found:
         raise UserError(f"{directory} has no dialogues: give a directory with *.jsonl files")
     return found
+
+
+def read_general(file: Path = GENERAL) -> list[Exchange]:
+    """The general replies.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    try:
+        found = [general_exchange(one["id"], one["reply"]) for one in read_json_lines(file)]
+        if not found:
+            raise UserError(f"{file} has no general replies: give one at least")
+        return found
+    except (LookupError, TypeError) as error:
+        raise UserError(f"{file} holds something else than general replies ({error})") from error
 
 
 def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> list[Judged]:
@@ -80,10 +101,46 @@ def read_judgements(exchanges: Sequence[Exchange], file: Path = JUDGEMENTS) -> l
             }
             if known:
                 fits = np.array(list(known.values()))
-                judged.append(Judged(Said(message, before, said), list(known), fits))
+                general = frozenset(record["general"]) if "general" in record else None
+                judged.append(Judged(Said(message, before, said), list(known), fits, general))
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(f"{file} holds something else than judgements ({error})") from error
     return judged
+
+
+@dataclass(frozen=True)
+class View:
+    """What candidates of a message are compared with: it, or a sentence of it.
+
+    Attributes:
+        said: the message or the sentence.
+        places: of exchanges, beside which a candidate is seen.
+        rows: of `places`, which are candidates, and
+        candidates: which of the message's P candidates they are.
+    """
+
+    said: Said
+    places: list[int]
+    rows: list[int]
+    candidates: list[int]
+
+
+def compared_views(one: Judged, index: ExchangeIndex) -> list[View]:
+    """What the candidates of a message are compared with.
+
+    All are compared with the whole message, and those that are found for one of its sentences
+    with that, too, beside all that is found for it, as in use.
+    """
+    whole, *parts = one.said.views
+    every = list(range(len(one.places)))
+    views = [View(whole, one.places, every, every)]
+    for part in parts:
+        found = index.search(part)
+        row = {place: number for number, place in enumerate(found)}
+        own = [number for number in every if one.places[number] in row]
+        if own:
+            views.append(View(part, found, [row[one.places[number]] for number in own], own))
+    return views
 
 
 def changes_of_topic(judged: Sequence[Judged], index: ExchangeIndex, seed: int) -> list[Judged]:

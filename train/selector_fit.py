@@ -14,8 +14,7 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.scaled_features import normalise
-from mlx_toy.selector import network, probabilities
+from mlx_toy.small_network import network, normalise, probabilities
 from train.selector_data import Judged
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
@@ -69,7 +68,8 @@ def fit(
         x[row, : len(own)] = normalise(own, scale)
         present[row, : len(own)], right[row, : len(own)] = True, good
     random = np.random.default_rng(recipe.seed)
-    weights = {name: mx.array(value) for name, value in _first(seen.shape[1], recipe).items()}
+    begun = first_weights(seen.shape[1], recipe.width, 1, recipe.seed)
+    weights = {name: mx.array(value) for name, value in begun.items()}
     size = min(recipe.batch, len(features))
     steps = recipe.epochs * (len(features) // size)
     rates = optim.cosine_decay(recipe.rate, steps)
@@ -89,8 +89,13 @@ def fit(
     return {**scale, **{name: np.array(value) for name, value in weights.items()}}
 
 
-def held_out(judged: Sequence[Judged], features: Sequence[np.ndarray], recipe: Recipe) -> Any:
-    """Probabilities [P] for each message, by networks that did not see it.
+def held_out(
+    judged: Sequence[Judged],
+    fits: Sequence[np.ndarray],
+    features: Sequence[np.ndarray],
+    recipe: Recipe,
+) -> list[np.ndarray]:
+    """Probabilities [R] of the rows of features of each message, by networks that did not see it.
 
     A message falls into its part by its words, so that the same one never stands on both sides.
     """
@@ -101,9 +106,9 @@ def held_out(judged: Sequence[Judged], features: Sequence[np.ndarray], recipe: R
         own = np.flatnonzero(part == number).tolist()
         if not seen or not own:
             continue
-        arrays = fit([features[i] for i in seen], [judged[i].fits for i in seen], recipe)
+        arrays = fit([features[i] for i in seen], [fits[i] for i in seen], recipe)
         for i in own:
-            found[i] = probabilities(arrays, features[i])
+            found[i] = probabilities(arrays, features[i])[:, 0]
     return found
 
 
@@ -116,9 +121,9 @@ def _loss(logits: mx.array, present: mx.array, right: mx.array, listwise: float)
     return pointwise - listwise * (chosen * has).sum() / mx.maximum(has.sum(), 1)
 
 
-def _first(features: int, recipe: Recipe) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(recipe.seed)
-    width = recipe.width
+def first_weights(features: int, width: int, outputs: int, seed: int) -> dict[str, np.ndarray]:
+    """Weights to begin training with, of F features, H hidden units and K outputs."""
+    random = np.random.default_rng(seed)
 
     def made(rows: int, columns: int) -> np.ndarray:
         return (random.normal(size=(rows, columns)) * (2 / rows) ** 0.5).astype(np.float32)
@@ -128,6 +133,6 @@ def _first(features: int, recipe: Recipe) -> dict[str, np.ndarray]:
         "hidden_bias": np.zeros(width, np.float32),
         "middle": made(width, width),
         "middle_bias": np.zeros(width, np.float32),
-        "out": made(width, 1),
-        "out_bias": np.zeros(1, np.float32),
+        "out": made(width, outputs),
+        "out_bias": np.zeros(outputs, np.float32),
     }

@@ -35,6 +35,10 @@ NONE_ANSWERS = "The nearest passages; none of them answers."
 WRITTEN_FOR = (
     "This reply was not taken from your documents: it was written beforehand, for the message “{}”."
 )
+WRITTEN_FOR_MANY = (
+    "This reply was not taken from your documents: it was written beforehand, for no message in "
+    "particular."
+)
 OPENING = '<p class="empty">Opening the document…</p>'
 
 
@@ -62,7 +66,8 @@ def shown_of(
     """What to show of an answer."""
     note = NONE_ANSWERS if abstained and sources else "" if sources else NO_SOURCES
     if exchange:
-        note = WRITTEN_FOR.format(as_text(exchange.message))
+        written_for = as_text(exchange.message)
+        note = WRITTEN_FOR.format(written_for) if written_for else WRITTEN_FOR_MANY
     return Shown(tuple(sources), note, trace)
 
 
