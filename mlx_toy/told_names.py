@@ -39,7 +39,8 @@ _ASKS_NAME = re.compile(
     r"\b(?:my name(?!(?: is|'s) \w)|who (?:i am|am i)|remember me)\b", re.IGNORECASE
 )
 _ASKS_FOR_NAME = re.compile(
-    r"\b(?:your name|(?:may|shall|should) i call you)\b[^.!]*\?", re.IGNORECASE
+    r"\b(?:what is|what's|tell me|know|remember|ask|forgot|forget) your name\b|\bcall you\?",
+    re.IGNORECASE,
 )
 OWN, OTHER = "own", "other"  # whose name is told
 
@@ -64,7 +65,7 @@ def asks_own_name(text: str) -> bool:
 
 
 def asks_for_name(reply: str) -> bool:
-    """Whether a reply asks what the person is called."""
+    """Whether a reply asks what the person is called, or says that it is not known."""
     return bool(_ASKS_FOR_NAME.search(reply))
 
 

@@ -67,6 +67,7 @@ def test_without_a_name_on_either_side_nothing_is_changed(message, reply, told):
 
 def test_a_reply_that_asks_for_the_name_is_known():
     assert asks_for_name("Hello! What is your name?") and asks_for_name("What may I call you?")
+    assert asks_for_name("Only if you told me. Please tell me your name again.")
     assert not asks_for_name("Your name is Rosa. How are you?")
 
 
