@@ -148,7 +148,8 @@ what people say in the middle of one. The likeliest reply of all, cross-validate
 
 The thresholds are the shares of the model's own replies that readers found good, at the beginning
 of a conversation and in the middle of one: a written reply is given where it is likelier to fit.
-The replies to sixty fixed openings stand in `replies.md` beside the model's card.
+The replies to sixty fixed openings stand in `replies.md` beside the model's card, and in
+`conversations.md` sixty conversations of five turns that were held with it.
 
 ## Training
 
