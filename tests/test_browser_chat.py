@@ -15,6 +15,8 @@ Page, Browser, Locator = sync_api.Page, sync_api.Browser, sync_api.Locator
 
 QUESTIONS, ANSWERS = "#chat .user.message", "#chat .bot.message"
 
+SETTLED_MS = 1_000  # in which a change of the settings reaches the server
+
 
 def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True).last
@@ -54,7 +56,9 @@ def test_a_written_reply_says_so_and_can_be_switched_off(page: Page):
     expect(page.locator("#sources")).to_contain_text("it was written beforehand, for")
     shoot(page, "written-reply")
     page.get_by_role("button", name="Settings").click()
+    page.wait_for_timeout(SETTLED_MS)  # what was kept is restored when the panel opens
     page.locator("#written-replies input").uncheck()
+    page.wait_for_timeout(SETTLED_MS)
     button(page, "New chat").click()
     ask(page, "what is a lighthouse")
     expect(page.locator(ANSWERS).last).to_contain_text("tokens of context")
