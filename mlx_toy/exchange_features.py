@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlx_toy.embedder import Embedder
-from mlx_toy.exchange_search import ExchangeIndex, Said, stems
+from mlx_toy.exchange_search import ExchangeIndex, Said, asks, stems
 from mlx_toy.lexicon import QUESTION_TYPES, question_type
 from mlx_toy.told_names import with_names
 from mlx_toy.words import words
@@ -198,7 +198,7 @@ class _Text:
         self.distinct = set(self.stems)
         self.numbers = {_NUMBERS.get(w, w) for w in self.words if w in _NUMBERS or w.isdigit()}
         self.kind = question_type(text)
-        self.asks = text.rstrip().endswith("?") or self.kind != QUESTION_TYPES - 1
+        self.asks = asks(text)
 
 
 class _WordVectors:

@@ -16,7 +16,7 @@ import numpy as np
 from mlx_toy.chat import Message
 from mlx_toy.embedder import Embedder
 from mlx_toy.exchanges import Exchange
-from mlx_toy.lexicon import stem
+from mlx_toy.lexicon import QUESTION_TYPES, question_type, stem
 from mlx_toy.told_names import OWN, asks_own_name, told_names
 from mlx_toy.words import words
 
@@ -97,6 +97,20 @@ def conversation(before: str, said: str, message: str) -> list[Message]:
     return [*earlier, {"role": "user", "content": message}]
 
 
+def embed_or_zero(texts: Sequence[str], embedder: Embedder) -> np.ndarray:
+    """Unit vectors of messages [N, D], and zeros for empty texts."""
+    vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
+    filled = [place for place, text in enumerate(texts) if text]
+    if filled:
+        vectors[filled] = embedder.embed_queries([texts[place] for place in filled])
+    return vectors
+
+
+def asks(text: str) -> bool:
+    """Whether a message asks, by its mark or its words."""
+    return text.rstrip().endswith("?") or question_type(text) != QUESTION_TYPES - 1
+
+
 def stems(text: str) -> list[str]:
     """The words of a text without their endings, in order; no marks."""
     return [stem(word) for word in words(text) if word[0].isalnum()]
@@ -171,12 +185,7 @@ class ExchangeIndex:
         return _in_turn([near, alike, begins, near, alone], count)
 
     def _embed(self, texts: list[str]) -> np.ndarray:
-        """Unit vectors, and zeros for empty texts."""
-        vectors = np.zeros((len(texts), self.embedder.dimensions), np.float32)
-        filled = [place for place, text in enumerate(texts) if text]
-        if filled:
-            vectors[filled] = self.embedder.embed_queries([texts[place] for place in filled])
-        return vectors
+        return embed_or_zero(texts, self.embedder)
 
 
 class _Words:

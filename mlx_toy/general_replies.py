@@ -14,7 +14,7 @@ import numpy as np
 
 from mlx_toy.chat import Message
 from mlx_toy.embedder import Embedder
-from mlx_toy.exchange_search import Said, stems
+from mlx_toy.exchange_search import Said, asks, embed_or_zero, stems
 from mlx_toy.exchanges import Exchange
 from mlx_toy.lexicon import QUESTION_TYPES, question_type
 from mlx_toy.small_network import probabilities
@@ -41,7 +41,7 @@ def general_features(cases: Sequence[Said], embedder: Embedder, states: ReplySta
         [said.said for said in cases],
         [said.before for said in cases],
     ]
-    vectors = [_embed(texts, embedder) for texts in parts]
+    vectors = [embed_or_zero(texts, embedder) for texts in parts]
     forms = np.array([_form(said) for said in cases], np.float32)
     thought = states([said.messages for said in cases])
     return np.concatenate([*vectors, forms, thought], axis=1)
@@ -52,21 +52,17 @@ def _form(said: Said) -> list[float]:
     last = views[-1].message
     kind = question_type(last)
     kinds = [float(kind == number) for number in range(QUESTION_TYPES)]
-    asks = [_asks(view.message) for view in (views[1:] or views)]
+    asking = [asks(view.message) for view in (views[1:] or views)]
     length = float(np.log1p(len(stems(said.message))))
-    return [any(asks), asks[-1], len(views), length, bool(said.before), "?" in said.said, *kinds]
-
-
-def _asks(text: str) -> bool:
-    return text.rstrip().endswith("?") or question_type(text) != QUESTION_TYPES - 1
-
-
-def _embed(texts: Sequence[str], embedder: Embedder) -> np.ndarray:
-    vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
-    filled = [place for place, text in enumerate(texts) if text]
-    if filled:
-        vectors[filled] = embedder.embed_queries([texts[place] for place in filled])
-    return vectors
+    return [
+        any(asking),
+        asking[-1],
+        len(views),
+        length,
+        bool(said.before),
+        "?" in said.said,
+        *kinds,
+    ]
 
 
 class GeneralReplies:

@@ -5,7 +5,6 @@ the numbers that they are told by, so half of the values are hidden from each st
 al. 2014), and weights decay.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 
 from mlx_toy.exchange_search import Said
 from mlx_toy.small_network import network, normalise, probabilities
-from train.selector_fit import FOLDS, first_weights
+from train.selector_fit import FOLDS, first_weights, parts_of
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
 import mlx.optimizers as optim  # isort: skip
@@ -86,7 +85,7 @@ def held_out_general(
     cases: Sequence[Said], features: np.ndarray, fits: np.ndarray, recipe: GeneralRecipe
 ) -> np.ndarray:
     """Probabilities [N, K] by networks that did not see the message."""
-    part = np.array([zlib.crc32(said.message.lower().encode()) % FOLDS for said in cases])
+    part = parts_of(cases)
     found = np.zeros(fits.shape, np.float32)
     for number in range(FOLDS):
         seen, own = part != number, part == number

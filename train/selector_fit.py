@@ -14,6 +14,7 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
+from mlx_toy.exchange_search import Said
 from mlx_toy.small_network import network, normalise, probabilities
 from train.selector_data import Judged
 
@@ -95,11 +96,8 @@ def held_out(
     features: Sequence[np.ndarray],
     recipe: Recipe,
 ) -> list[np.ndarray]:
-    """Probabilities [R] of the rows of features of each message, by networks that did not see it.
-
-    A message falls into its part by its words, so that the same one never stands on both sides.
-    """
-    part = np.array([zlib.crc32(one.said.message.lower().encode()) % FOLDS for one in judged])
+    """Probabilities [R] of the rows of features of each message, by networks that did not see it."""
+    part = parts_of([one.said for one in judged])
     found: list[Any] = [None] * len(judged)
     for number in range(FOLDS):
         seen = np.flatnonzero(part != number).tolist()
@@ -110,6 +108,14 @@ def held_out(
         for i in own:
             found[i] = probabilities(arrays, features[i])[:, 0]
     return found
+
+
+def parts_of(cases: Sequence[Said]) -> np.ndarray:
+    """The part of each message in cross-validation, 0 to `FOLDS` - 1 [N].
+
+    It is told by the words, so that the same message never stands on both sides.
+    """
+    return np.array([zlib.crc32(said.message.lower().encode()) % FOLDS for said in cases])
 
 
 def _loss(logits: mx.array, present: mx.array, right: mx.array, listwise: float) -> mx.array:
