@@ -96,7 +96,7 @@ def held_out(
     features: Sequence[np.ndarray],
     recipe: Recipe,
 ) -> list[np.ndarray]:
-    """Probabilities [R] of the rows of features of each message, by networks that did not see it."""
+    """Probabilities [R] of each message's rows of features, by networks that did not see it."""
     part = parts_of([one.said for one in judged])
     found: list[Any] = [None] * len(judged)
     for number in range(FOLDS):
