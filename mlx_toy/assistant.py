@@ -38,6 +38,7 @@ from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.sampling import penalty_from
+from mlx_toy.second_look import standing
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
@@ -314,6 +315,7 @@ class Assistant:
             embedder=self.embedder,
             query=query,
             headings=[hit.heading for hit in hits],
+            standings=[standing(hit) for hit in hits],
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import Sentence, has_kind, missing
 from mlx_toy.reader import FoundSpan
+from mlx_toy.second_look import Standing
 
 CALIBRATION_FILE = "calibration.json"
 FORMAT = 1
@@ -43,6 +44,8 @@ class Signals:
         found: how much likelier the reader holds its best span than that there is no answer, as
             the natural logarithm of the odds; None if it was not asked.
         picked: log-probability of that span among all spans, in nats.
+        relevance: natural logarithm of the odds that the passage of that span holds an answer, by
+            the reranker; None of a passage that was given, not found.
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.
         own: the same among all tokens.
         refusal: log-probability of the answer's first token less that of the refusal's.
@@ -58,6 +61,7 @@ class Signals:
     nearness: float | None = None
     found: float | None = None
     picked: float | None = None
+    relevance: float | None = None
     chosen: float | None = None
     own: float | None = None
     refusal: float | None = None
@@ -73,6 +77,7 @@ def evidence_signals(
     nearness: float | None = None,
     found: Sequence[FoundSpan] | None = None,
     headings: Sequence[str] = (),
+    standings: Sequence[Standing] = (),
 ) -> Signals:
     """What is known before a model is asked.
 
@@ -83,6 +88,7 @@ def evidence_signals(
         nearness: as in `Signals`.
         found: the reader's spans, best first; None if it was not asked.
         headings: what stands above each passage; its words count as theirs.
+        standings: what the search says of each; none of passages that were given.
     """
     best = ranked[0].score if ranked else 0.0
     second = max((sentence.score for sentence in ranked[1:]), default=0.0)
@@ -100,6 +106,7 @@ def evidence_signals(
         nearness=nearness,
         found=None if found is None else max(found[0].odds if found else UNSURE, UNSURE),
         picked=None if found is None else max(found[0].logprob if found else UNSURE, UNSURE),
+        relevance=standings[found[0].passage].relevance if standings and found else None,
     )
 
 

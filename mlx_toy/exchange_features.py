@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlx_toy.embedder import Embedder
-from mlx_toy.exchange_search import ExchangeIndex, Said, asks, stems
-from mlx_toy.lexicon import QUESTION_TYPES, question_type
+from mlx_toy.exchange_search import ExchangeIndex, Said, stems
+from mlx_toy.lexicon import QUESTION_TYPES, asks, question_type
 from mlx_toy.told_names import with_names
 from mlx_toy.words import words
 

@@ -16,7 +16,7 @@ import numpy as np
 from mlx_toy.chat import Message
 from mlx_toy.embedder import Embedder
 from mlx_toy.exchanges import Exchange
-from mlx_toy.lexicon import QUESTION_TYPES, question_type, stem
+from mlx_toy.lexicon import stem
 from mlx_toy.told_names import OWN, asks_own_name, told_names
 from mlx_toy.words import words
 
@@ -104,11 +104,6 @@ def embed_or_zero(texts: Sequence[str], embedder: Embedder) -> np.ndarray:
     if filled:
         vectors[filled] = embedder.embed_queries([texts[place] for place in filled])
     return vectors
-
-
-def asks(text: str) -> bool:
-    """Whether a message asks, by its mark or its words."""
-    return text.rstrip().endswith("?") or question_type(text) != QUESTION_TYPES - 1
 
 
 def stems(text: str) -> list[str]:

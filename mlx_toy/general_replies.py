@@ -14,9 +14,9 @@ import numpy as np
 
 from mlx_toy.chat import Message
 from mlx_toy.embedder import Embedder
-from mlx_toy.exchange_search import Said, asks, embed_or_zero, stems
+from mlx_toy.exchange_search import Said, embed_or_zero, stems
 from mlx_toy.exchanges import Exchange
-from mlx_toy.lexicon import QUESTION_TYPES, question_type
+from mlx_toy.lexicon import QUESTION_TYPES, asks, question_type
 from mlx_toy.small_network import probabilities
 
 # conversations -> the model's state before it replies to each [N, hidden size]

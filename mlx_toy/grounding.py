@@ -31,6 +31,7 @@ from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, rank_sentences
 from mlx_toy.passages import below_headings
 from mlx_toy.reader import FoundSpan, bundled_reader
+from mlx_toy.second_look import Standing
 from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
 from mlx_toy.span_processor import SpanProcessor
 
@@ -96,6 +97,7 @@ def plan(
     least_odds: float | None = None,
     query: str = "",
     headings: Sequence[str] = (),
+    standings: Sequence[Standing] = (),
 ) -> Plan:
     """Prepare a question: rank sentences, fit the context, say what may be answered.
 
@@ -112,6 +114,7 @@ def plan(
             where the question's own words point at no sentence ("And when did it end?").
         headings: what stands above each passage. Its words are read with the passage, but nothing
             is copied from them.
+        standings: what the search says of each passage; none where they were given.
 
     Raises:
         UserError: the question alone is too long for the model.
@@ -122,13 +125,13 @@ def plan(
     ):
         asked = query
     ranked = rank_sentences(asked, passages, headings)
-    found = bundled_reader()(asked, passages, headings)
+    found = bundled_reader()(asked, passages, headings, [one.prior for one in standings])
     ranked = likely_first(ranked, found)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, headings, ranked, strict, most)
     near = _nearness(engine, asked, ranked, embedder, headings)
-    signals = evidence_signals(asked, passages, ranked, near, found, headings)
+    signals = evidence_signals(asked, passages, ranked, near, found, headings, standings)
     sampling = replace(sampling, max_tokens=most)
     ready = Plan(prompt, list(passages), ranked, signals, sampling)
     if not strict:

@@ -128,6 +128,11 @@ def question_type(question: str) -> int:
     return next((i for i, ask in enumerate(_ASKS) if ask.search(lower)), len(_ASKS))
 
 
+def asks(text: str) -> bool:
+    """Whether a text asks, by its mark or its words."""
+    return text.rstrip().endswith("?") or question_type(text) != QUESTION_TYPES - 1
+
+
 def stem(word: str) -> str:
     """A lower-case word without its commonest endings: "cities" -> "citi", "played" -> "play"."""
     if len(word) < 4 or not word.isalpha():

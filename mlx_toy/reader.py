@@ -8,6 +8,7 @@ arXiv:1704.00051); what reads files is in `formats/`.
 """
 
 import json
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ MOST_WINDOWS = 200  # of a passage
 SPAN_TOKENS = 24  # of the longest answer
 KEPT = 20  # spans that are told apart
 TOGETHER = 5  # texts of like length that are read as one array
+REMEMBERED = 64  # pieces of text with what was found in them: a question is often read twice
 _OPENING, _CLOSING = "$€£¥\"“'‘#+-", "%°\"”'’)"  # marks that an answer may begin and end with
 
 
@@ -45,7 +47,8 @@ class FoundSpan:
     Attributes:
         passage: index of their passage.
         start, end: offsets in it, of the first character and after the last.
-        logprob: natural logarithm of their probability among all spans of all passages.
+        logprob: natural logarithm of their probability among all spans of all passages, with what
+            speaks for each passage beside.
         odds: natural logarithm of how much likelier they are than that the passage has no answer.
     """
 
@@ -54,6 +57,9 @@ class FoundSpan:
     end: int
     logprob: float
     odds: float
+
+
+_Found = tuple[float, int, int]  # log-odds of a span, its start and its end
 
 
 class Reader:
@@ -79,12 +85,17 @@ class Reader:
         self.forget_words()
 
     def forget_words(self) -> None:
-        """Begin with no words; memory is bounded by doing so now and then."""
+        """Begin with no words and nothing read: to bound memory, and after the weights change."""
+        self._remembered: dict[tuple[str, str, str], list[_Found]] = {}
         bag = BagConfig(self.config.vocab_size, self.config.buckets)
         self.vocabulary = Vocabulary(Features(self.tokenizer, bag), self.rarity)
 
     def __call__(
-        self, question: str, passages: Sequence[str], headings: Sequence[str] = ()
+        self,
+        question: str,
+        passages: Sequence[str],
+        headings: Sequence[str] = (),
+        priors: Sequence[float] = (),
     ) -> list[FoundSpan]:
         """The likeliest spans of whole words within a sentence, the best first, at most `KEPT`.
 
@@ -92,41 +103,73 @@ class Reader:
             question: as the user wrote it.
             passages: any texts; long ones are read in pieces.
             headings: what stands above each of them; none without.
+            priors: how much likelier each of them is to answer for other reasons, in nats. They
+                decide which spans come first, with their odds (Yang et al. 2019, arXiv:1902.01718).
         """
-        pieces = [
-            (number, start, passage[start:end])
-            for number, passage in enumerate(passages)
-            for start, end in _windows(passage)
+        found = [
+            (odds + (priors[number] if priors else 0.0), odds, number, first, last)
+            for number, spans in enumerate(self._spans_of(question, passages, headings))
+            for odds, first, last in spans
         ]
-        found = []
-        for numbers in _alike([text for *_, text in pieces]):
-            chosen = [pieces[number] for number in numbers]
-            above = [headings[number] if headings else "" for number, *_ in chosen]
-            texts, begins, ends = self._read(question, [text for *_, text in chosen], above)
-            for (number, offset, passage), *read in zip(chosen, texts, begins, ends, strict=True):
-                found += [
-                    (odds, number, offset + first, offset + last)
-                    for odds, first, last in _spans(passage, *read)
-                ]
-        found.sort(key=lambda one: (-one[0], *one[1:]))
-        scores = np.array([odds for odds, *_ in found])
+        found.sort(key=lambda one: (-one[0], *one[2:]))
+        scores = np.array([score for score, *_ in found])
         total = float(np.logaddexp.reduce(scores)) if len(scores) else 0.0
         return [
-            FoundSpan(number, first, last, odds - total, odds)
-            for odds, number, first, last in found[:KEPT]
+            FoundSpan(number, first, last, score - total, odds)
+            for score, odds, number, first, last in found[:KEPT]
         ]
 
-    def _read(
+    def best_odds(
+        self, question: str, passages: Sequence[str], headings: Sequence[str] = ()
+    ) -> list[float]:
+        """How much likelier the best span of each passage is than that it has no answer, in nats.
+
+        Minus infinity for a passage without a word.
+        """
+        every = self._spans_of(question, passages, headings)
+        return [max((odds for odds, *_ in spans), default=-math.inf) for spans in every]
+
+    def _spans_of(
         self, question: str, passages: Sequence[str], headings: Sequence[str]
+    ) -> list[list[_Found]]:
+        """The likeliest spans of each passage."""
+        spans: list[list[_Found]] = [[] for _ in passages]
+        unread: list[tuple[int, int, tuple[str, str, str]]] = []
+        for number, passage in enumerate(passages):
+            for start, end in _windows(passage):
+                piece = question, passage[start:end], headings[number] if headings else ""
+                known = self._remembered.get(piece)
+                if known is None:
+                    unread.append((number, start, piece))
+                else:
+                    spans[number] += _moved(known, start)
+        for numbers in _alike([piece[1] for *_, piece in unread]):
+            chosen = [unread[number] for number in numbers]
+            texts, begins, ends = self._read([piece for *_, piece in chosen])
+            for (number, start, piece), *read in zip(chosen, texts, begins, ends, strict=True):
+                found = _spans(piece[1], *read)
+                if len(self._remembered) >= REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[piece] = found
+                spans[number] += _moved(found, start)
+        return spans
+
+    def _read(
+        self, pieces: Sequence[tuple[str, str, str]]
     ) -> tuple[list[Text], np.ndarray, np.ndarray]:
-        """The texts' tokens, and how much likelier than none each begins and ends the answer."""
+        """The texts' tokens, and how much likelier than none each begins and ends the answer.
+
+        Args:
+            pieces: the question, the same in all, a text, and what stands above it.
+        """
+        question = pieces[0][0]
         with self._lock:
             if len(self.vocabulary.lexicon.words) > MAX_TOKENS:
                 self.forget_words()
             asked = self.vocabulary.read(question, QUESTION_TOKENS)
             texts = [
                 self.vocabulary.read(passage, MOST_TOKENS, heading)
-                for passage, heading in zip(passages, headings, strict=True)
+                for _, passage, heading in pieces
             ]
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             batch = to_batch(pairs, self.vocabulary)
@@ -153,9 +196,11 @@ def _alike(texts: Sequence[str]) -> list[list[int]]:
     return [by_length[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
 
 
-def _spans(
-    passage: str, text: Text, begins: np.ndarray, ends: np.ndarray
-) -> list[tuple[float, int, int]]:
+def _moved(spans: Sequence[_Found], by: int) -> list[_Found]:
+    return [(odds, start + by, end + by) for odds, start, end in spans]
+
+
+def _spans(passage: str, text: Text, begins: np.ndarray, ends: np.ndarray) -> list[_Found]:
     """The likeliest spans of a passage: log-odds, start and end."""
     length = len(text.rows)
     if not text.spans:

@@ -21,32 +21,28 @@ FEATURES = 4
 def likelihood_features(
     cases: Sequence[tuple[Said, Sequence[Exchange]]],
     nats: ReplyNats,
-    known: dict[Exchange, tuple[float, int]] | None = None,
 ) -> list[np.ndarray]:
     """What a model says of candidates.
 
     Args:
         cases: messages, each with P exchanges whose replies may answer it.
         nats: asks the model.
-        known: what it said of exchanges where they were written; those of the cases are added.
 
     Returns:
         For each case [P, 4]: nats a token of the reply here, how many more these are than where it
         was written, the same for the whole reply, and its tokens.
     """
-    known = {} if known is None else known
     distinct = dict.fromkeys(exchange for _, exchanges in cases for exchange in exchanges)
-    new = [exchange for exchange in distinct if exchange not in known]
     pairs = [(said.messages, exchange.reply) for said, some in cases for exchange in some]
-    origins = [(conversation(e.before, e.said, e.message), e.reply) for e in new]
+    origins = [(conversation(e.before, e.said, e.message), e.reply) for e in distinct]
     answers = nats([*pairs, *origins])
-    known.update(zip(new, answers[len(pairs) :], strict=True))
+    written = dict(zip(distinct, answers[len(pairs) :], strict=True))
     found = iter(answers)
     features = []
     for _, exchanges in cases:
         rows = []
         for exchange in exchanges:
-            (here, tokens), (there, _) = next(found), known[exchange]
+            (here, tokens), (there, _) = next(found), written[exchange]
             rows.append([here / tokens, (here - there) / tokens, here - there, tokens])
         features.append(np.array(rows, np.float32).reshape(len(exchanges), FEATURES))
     return features

@@ -82,10 +82,13 @@ class Hit:
         document_id, document: the id and the name of its document.
         page, heading, text, start, end: as in `Passage`.
         similarity: cosine of the query's and the passage's vectors.
-        score: by which hits are ordered: the reranker's if there is one, else the fused one.
+        score: by which hits are ordered: the fused one, or the reranker's if there is one, with
+            what the reader says where it was asked.
         vector_rank, text_rank: place (from 1) in each ranked list; None if not in it.
         text_score: BM25 of the words, by the full-text index; None if not in its list.
         relevance: probability that the passage holds an answer, by the reranker; None without one.
+        odds: how much likelier the reader finds its best words there than that they do not answer,
+            in nats; None if it was not asked.
         passage: its place in the document, from 0; `Library.passages` gives its neighbours.
         before: the document's text between the passage before and this one.
     """
@@ -103,6 +106,7 @@ class Hit:
     text_rank: int | None
     text_score: float | None = None
     relevance: float | None = None
+    odds: float | None = None
     passage: int = 0
     before: str = ""
 

@@ -3,8 +3,9 @@
     python -m train calibrate --model DIR --data DIR      writes DIR/calibration.json
     python -m train calibrate --data DIR --out mlx_toy/weights      evidence alone, for other models
 
-On which questions stands in `train/calibration_questions.py`. Every figure in the file is of
-articles that the fit which gave it had not seen.
+On which questions stands in `train/calibration_questions.py`, of given passages, and in
+`train/searched_questions.py`, of passages that were found. Every figure in the file is of articles
+that the fit which gave it had not seen.
 """
 
 import argparse
@@ -35,12 +36,14 @@ from train import logistic
 from train.arguments import positive
 from train.calibration_questions import SOURCE, Item, read_items
 from train.records import write_json
+from train.searched_questions import read_searched_items
 from train.squad import f1
 
 EVIDENCE = (
     *("score", "margin", "missing", "missing_here", "missing_names", "sentences"),
     *("found", "picked"),
 )
+SEARCH = ("relevance",)
 NEAR = ("nearness",)
 MODEL = ("chosen", "own", "refusal")
 CORRECT = ("chosen", "own", "kind", "margin", "found", "picked")
@@ -63,10 +66,12 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
     for number, item in enumerate(items, start=1):
         if engine is None:
             read = item.question, item.passages, item.headings
-            found = bundled_reader()(*read)
+            found = bundled_reader()(*read, [one.prior for one in item.standings])
             ranked = likely_first(rank_sentences(*read), found)
             near = nearness(embedder, item.question, below_heading(ranked[0], item.headings))
-            signals = evidence_signals(*read[:2], ranked, near, found, item.headings)
+            signals = evidence_signals(
+                *read[:2], ranked, near, found, item.headings, item.standings
+            )
             outcomes.append(Outcome(item, signals))
         else:
             outcomes.append(_ask(engine, embedder, item))
@@ -76,7 +81,14 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
 
 
 def _ask(engine: Engine, embedder: Embedder, item: Item) -> Outcome:
-    asked = plan(engine, item.question, item.passages, least_odds=-math.inf, headings=item.headings)
+    asked = plan(
+        engine,
+        item.question,
+        item.passages,
+        least_odds=-math.inf,
+        headings=item.headings,
+        standings=item.standings,
+    )
     near = nearness(embedder, item.question, below_heading(asked.ranked[0], item.headings))
     chunks = list(start_answer(engine, asked))
     signals = signals_of(engine, asked, chunks)
@@ -165,9 +177,12 @@ def calibrate(
     Raises:
         UserError: the model is not ours: then evidence alone decides.
     """
-    items, embedder = list(read_items(data, questions)), load_embedder("")
+    given, found = (list(read(data, questions)) for read in (read_items, read_searched_items))
+    items, embedder = [*given, *found], load_embedder("")
+    own: tuple[str, ...] = ()
+    correct: list[dict[str, Any]] = []
     if model is None:
-        outcomes, own, correct = measure(None, embedder, items), (), []
+        outcomes = measure(None, embedder, items)
     else:
         with Engine.load(model) as engine:
             if not engine.is_ours:
@@ -176,12 +191,18 @@ def calibrate(
                     "the evidence (leave --model out)"
                 )
             outcomes, own = measure(engine, embedder, items), MODEL
-        correct = [fit_correct(outcomes, CORRECT)]
-    variants = ((*EVIDENCE, *NEAR, *own), (*EVIDENCE, *own))
+    of_given, of_found = outcomes[: len(given)], outcomes[len(given) :]
+    parts = ((of_found, (*EVIDENCE, *SEARCH)), (of_given, EVIDENCE))  # the first that fits decides
+    if model is not None:
+        correct = [fit_correct(of_found, (*CORRECT, *SEARCH)), fit_correct(of_given, CORRECT)]
     return {
         "format": FORMAT,
         "embedder": embedder.fingerprint,
-        "answerable": [fit_answerable(outcomes, names, false_refusals) for names in variants],
+        "answerable": [
+            fit_answerable(part, (*names, *near, *own), false_refusals)
+            for part, names in parts
+            for near in (NEAR, ())
+        ],
         "correct": correct,
         "source": SOURCE,
         "questions": len(items),

@@ -17,6 +17,7 @@ from typing import Any
 from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import missing
+from mlx_toy.second_look import Standing
 from train.everyday import read_everyday
 from train.retrieval_data import is_held_out
 from train.twins import read_twins
@@ -37,6 +38,7 @@ class Item:
         is_twin: it is one of our own on an article.
         is_everyday: it is one of our own on an everyday document.
         headings: what stands above each passage; [] for nothing.
+        standings: what the search says of each; [] of passages that were given.
     """
 
     article: str
@@ -46,6 +48,7 @@ class Item:
     is_twin: bool = False
     is_everyday: bool = False
     headings: list[str] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
 
 
 def read_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:

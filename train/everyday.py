@@ -3,8 +3,10 @@
 The data's questions are of encyclopedia articles and fairy tales; people ask of manuals, contracts,
 notes, letters and tables, in other words than stand there, and often a heading says what a text is
 about. So these were written for this project, with the help of AI assistants: passages with a title
-and often a heading, each with about six questions that it answers and three that look just so and
-are not answered. A line of `corpus/everyday_questions.jsonl` is a passage:
+and often a heading, each with four to six questions that it answers and one to three that look just
+so and are not answered; first passages that stand alone, then whole documents in passages that
+compete. A line of `corpus/everyday_questions.jsonl` is a passage; those of a document follow each
+other with the same title:
 
     {"id": "everyday/0001", "title": "…", "heading": "…", "text": "…",
      "questions": [{"question": "…", "answer": [120, 131]}, {"question": "…", "answer": null}]}
@@ -21,7 +23,7 @@ from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
 
 FILE = Path(__file__).parents[1] / "corpus" / "everyday_questions.jsonl"
-HELD_OUT_EVERY = 8  # passages
+HELD_OUT_EVERY = 8  # documents
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Everyday:
     """A question on a passage of an everyday document.
 
     Attributes:
-        document: id of the passage.
+        document: id of the first passage of its document.
         title, heading: what stands above it; the heading may be "".
         text: the passage.
         question: as a person would ask.
         answer: the words of the text that answer; "" if none do.
-        held_out: whether nothing is to learn from its passage.
+        held_out: whether nothing is to learn from its document.
     """
 
     document: str
@@ -57,15 +59,18 @@ def read_everyday(file: Path = FILE) -> Iterator[Everyday]:
     Raises:
         UserError: the file is missing or broken.
     """
-    for number, record in enumerate(read_json_lines(file)):
+    document, title, number = "", None, -1
+    for place, record in enumerate(read_json_lines(file)):
         try:
-            yield from _questions(record, number % HELD_OUT_EVERY == 0)
+            if record["title"] != title:
+                document, title, number = record["id"], record["title"], number + 1
+            yield from _questions(record, document, number % HELD_OUT_EVERY == 0)
         except (LookupError, TypeError, ValueError) as error:
-            raise UserError(f"{file} has a broken record {number + 1} ({error})") from error
+            raise UserError(f"{file} has a broken record {place + 1} ({error})") from error
 
 
-def _questions(record: dict[str, Any], held_out: bool) -> Iterator[Everyday]:
-    above = record["id"], record["title"], record["heading"], record["text"]
+def _questions(record: dict[str, Any], document: str, held_out: bool) -> Iterator[Everyday]:
+    above = document, record["title"], record["heading"], record["text"]
     for asked in record["questions"]:
         place = asked["answer"]
         answer = record["text"][slice(*place)] if place else ""

@@ -128,6 +128,7 @@ def train(
     def at_epoch(number: int, weights: Weights) -> None:
         nonlocal figures
         reader.weights = weights
+        reader.forget_words()
         figures = measure(reader, held_out)
         say(f"epoch {number}: {json.dumps(figures)}")
         save_reader(reader, out)

@@ -43,6 +43,7 @@ SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "qa/adversarial_qa", "qa/qu
 DEPTH = 8  # how far down BM25's ranking a near miss may be
 HEADED = 0.5  # of the data's questions meet their passages below a heading
 NEAR_MISSES = 3  # of a question that are kept
+OF_DOCUMENT = 2  # of them from the same everyday document
 POOL = 48  # times as many groups as a batch has pairs are sorted by length together
 
 
@@ -114,18 +115,27 @@ def read_questions(data: Path, everyday: Path = EVERYDAY) -> tuple[list[Question
 
 
 def everyday_questions(asked: Sequence[Everyday]) -> list[Question]:
-    """Our own on everyday documents; each passage is an article of its own.
+    """Our own on everyday documents.
 
-    A near miss is what stands in another document and shares most words with the question.
+    A near miss is another passage of the document, or of another one, that shares most words with
+    the question.
     """
     above = {one.text: one.above for one in asked}
     passages = list(above)
     index = Bm25(passages, COMMON)
+    of_document: dict[str, dict[str, None]] = {}
+    for one in asked:
+        of_document.setdefault(one.document, {})[one.text] = None
+    within = {name: Bm25(list(texts), COMMON) for name, texts in of_document.items()}
     found = []
     for one in asked:
         answer = one.answer.lower()
-        others = (passages[n] for n in (index.best(one.question, DEPTH) if answer else ()))
-        lacking = (text for text in others if text != one.text and answer not in text.lower())
+        beside = list(of_document[one.document])
+        others: list[str] = []
+        if answer:
+            others = [beside[n] for n in within[one.document].best(one.question, OF_DOCUMENT + 1)]
+            others += [passages[n] for n in index.best(one.question, DEPTH)]
+        lacking = (t for t in dict.fromkeys(others) if t != one.text and answer not in t.lower())
         misses = tuple(islice(lacking, NEAR_MISSES))
         found.append(
             Question(

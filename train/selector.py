@@ -23,14 +23,15 @@ from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
 from mlx_toy.exchange_features import ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex
-from mlx_toy.exchanges import Exchange
 from mlx_toy.general_replies import GeneralReplies, general_features
 from mlx_toy.loaded_model import BUNDLED
+from mlx_toy.model_directory import WEIGHTS as MODEL_WEIGHTS
 from mlx_toy.progress import Progress
 from mlx_toy.reply_likelihood import ReplyNats, likelihood_features
 from mlx_toy.selector import DIRECTORY, Selector, Thresholds, save_selector
 from mlx_toy.told_names import with_names
 from train.general_fit import GeneralRecipe, fit_general, held_out_general
+from train.kept_nats import KeptNats
 from train.progress import say
 from train.records import write_json, write_text
 from train.selector_data import (
@@ -75,6 +76,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help=f"the same in the middle of a conversation (default: {LATER})",
     )
     command.add_argument("--general", type=Path, default=GENERAL, help="(default: our own)")
+    command.add_argument(
+        "--asked", type=Path, metavar="FILE", help="keeps what the model says, for the next run"
+    )
     command.add_argument("--seed", type=int, default=Recipe.seed)
 
 
@@ -107,7 +111,9 @@ def run(options: argparse.Namespace) -> None:
     with Engine.load(options.model) as engine:
         if not engine.is_ours:
             raise UserError(f"{options.model} is none of our models: they alone reply for mlx-toy")
-        asked = _ask(engine.reply_nats, every, index)
+        nats = KeptNats(engine.reply_nats, options.model / MODEL_WEIGHTS, options.asked)
+        asked = _ask(nats, every, index)
+        nats.save()
         by_model = [each[row] for each, row in zip(asked, rows, strict=True)]
         both = [np.concatenate(pair, 1) for pair in zip(by_messages, by_model, strict=True)]
         first, second = (fit(features, fits, recipe) for features in (by_messages, both))
@@ -170,14 +176,13 @@ def _likeliest(probabilities: Sequence[np.ndarray], rows: Sequence[np.ndarray]) 
 def _ask(nats: ReplyNats, judged: Sequence[Judged], index: ExchangeIndex) -> list[np.ndarray]:
     """What the model says of all candidates."""
     progress, found = Progress("asking the model", len(judged)), []
-    known: dict[Exchange, tuple[float, int]] = {}
     for start in range(0, len(judged), TOGETHER):
         some = judged[start : start + TOGETHER]
         cases = [
             (one.said, [with_names(index.exchanges[place], one.said.told) for place in one.places])
             for one in some
         ]
-        found += likelihood_features(cases, nats, known)
+        found += likelihood_features(cases, nats)
         progress.add(len(some))
     progress.end()
     return found

@@ -17,34 +17,18 @@ import numpy as np
 from mlx_toy.exchange_search import Said
 from mlx_toy.small_network import network, normalise, probabilities
 from train.selector_data import Judged
+from train.small_fit import SmallRecipe, learn, scale_of
 
 import mlx.nn as nn  # isort: skip  (after the backend, which must load the BLAS first)
-import mlx.optimizers as optim  # isort: skip
 
 FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train.
+class Recipe(SmallRecipe):
+    """How to train; `listwise` is the weight of the listwise loss."""
 
-    Attributes:
-        width: of both hidden layers.
-        epochs: passes over the messages.
-        batch: messages in a batch.
-        rate: peak for AdamW, which falls to 0 along a cosine.
-        weight_decay: likewise of AdamW.
-        listwise: weight of the listwise loss.
-        seed: of weights and batches.
-    """
-
-    width: int = 48
-    epochs: int = 30
-    batch: int = 128
-    rate: float = 2e-3
-    weight_decay: float = 0.3
     listwise: float = 0.2
-    seed: int = 0
 
 
 def fit(
@@ -61,33 +45,19 @@ def fit(
         The arrays of a `Selector`.
     """
     seen = np.concatenate(features)
-    scale = {"mean": seen.mean(axis=0), "deviation": seen.std(axis=0) + 1e-6}
+    scale = scale_of(seen)
     longest = max(map(len, features))
     x = np.zeros((len(features), longest, seen.shape[1]), np.float32)  # [N, P, F]
     present, right = np.zeros(x.shape[:2], bool), np.zeros(x.shape[:2], np.float32)
     for row, (own, good) in enumerate(zip(features, fits, strict=True)):
         x[row, : len(own)] = normalise(own, scale)
         present[row, : len(own)], right[row, : len(own)] = True, good
-    random = np.random.default_rng(recipe.seed)
-    begun = first_weights(seen.shape[1], recipe.width, 1, recipe.seed)
-    weights = {name: mx.array(value) for name, value in begun.items()}
-    size = min(recipe.batch, len(features))
-    steps = recipe.epochs * (len(features) // size)
-    rates = optim.cosine_decay(recipe.rate, steps)
-    optimizer = optim.AdamW(rates, weight_decay=recipe.weight_decay)
 
     def loss(weights: Any, rows: np.ndarray) -> mx.array:
         logits = network(weights, mx.array(x[rows]))[..., 0]
         return _loss(logits, mx.array(present[rows]), mx.array(right[rows]), recipe.listwise)
 
-    step_of = mx.value_and_grad(loss)
-    for _ in range(recipe.epochs):
-        order = random.permutation(len(features))
-        for start in range(0, len(features) - size + 1, size):
-            _, gradient = step_of(weights, order[start : start + size])
-            weights = optimizer.apply_gradients(gradient, weights)
-            mx.eval(weights, optimizer.state)
-    return {**scale, **{name: np.array(value) for name, value in weights.items()}}
+    return scale | learn(seen.shape[1], 1, len(features), loss, recipe)
 
 
 def held_out(
@@ -125,20 +95,3 @@ def _loss(logits: mx.array, present: mx.array, right: mx.array, listwise: float)
     chosen = mx.logsumexp(mx.where(right > 0, logits, -1e9), 1) - mx.logsumexp(logits, 1)
     has = right.sum(1) > 0
     return pointwise - listwise * (chosen * has).sum() / mx.maximum(has.sum(), 1)
-
-
-def first_weights(features: int, width: int, outputs: int, seed: int) -> dict[str, np.ndarray]:
-    """Weights to begin training with, of F features, H hidden units and K outputs."""
-    random = np.random.default_rng(seed)
-
-    def made(rows: int, columns: int) -> np.ndarray:
-        return (random.normal(size=(rows, columns)) * (2 / rows) ** 0.5).astype(np.float32)
-
-    return {
-        "hidden": made(features, width),
-        "hidden_bias": np.zeros(width, np.float32),
-        "middle": made(width, width),
-        "middle_bias": np.zeros(width, np.float32),
-        "out": made(width, outputs),
-        "out_bias": np.zeros(outputs, np.float32),
-    }

@@ -1,0 +1,61 @@
+"""Let the reader look at the best passages before their order is final.
+
+The searches and the reranker compare words. Whether a passage answers is what the reader is trained
+to tell, so the odds of its best words there are added to the score of the passages that lie in
+front. The same sum decides between words of several passages (`Standing`): a reader alone finds a
+likely answer in many passages that are about something else. (Retriever and reader interpolated:
+Yang et al. 2019, arXiv:1902.01718.)
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mlx_toy.lexicon import asks
+from mlx_toy.reader import Reader
+from mlx_toy.rows import Hit
+
+READ = 8  # passages: as many as the answer is chosen from
+NATS = 4.0  # of the reader that a point of the reranker's score is worth
+LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
+UNLIKELY = 1e-3  # a relevance beyond this, or its complement, says no more
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the search says of a passage, beside the reader's odds.
+
+    Attributes:
+        prior: what speaks for it against the others that were found, in nats.
+        relevance: natural logarithm of the odds that it holds an answer, by the reranker; it
+            compares between questions.
+    """
+
+    prior: float
+    relevance: float
+
+
+def look_again(question: str, hits: Sequence[Hit], reader: Callable[[], Reader]) -> list[Hit]:
+    """The hits in a better order, with `odds` and `score` of those that were read.
+
+    Args:
+        question: any text; where it asks nothing, the reader has nothing to say to the order.
+        hits: from the reranker, the best first.
+        reader: is called if it is needed.
+    """
+    first, rest = list(hits[:READ]), list(hits[READ:])
+    if not first or not asks(question):
+        return [*first, *rest]
+    odds = reader().best_odds(question, [h.text for h in first], [h.heading for h in first])
+    read = [_read(hit, max(LEAST, nats)) for hit, nats in zip(first, odds, strict=True)]
+    return [*sorted(read, key=lambda hit: -hit.score), *rest]
+
+
+def _read(hit: Hit, odds: float) -> Hit:
+    return replace(hit, odds=odds, score=hit.score + odds / NATS)
+
+
+def standing(hit: Hit) -> Standing:
+    """What the search says of a passage."""
+    relevance = min(max(hit.relevance or 0.0, UNLIKELY), 1 - UNLIKELY)
+    return Standing(NATS * hit.score - (hit.odds or 0.0), math.log(relevance / (1 - relevance)))

@@ -1,0 +1,105 @@
+"""What the reader adds to the order of found passages, and to which words answer."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from bench import everyday_library
+from mlx_toy.reader import bundled_reader
+from mlx_toy.rows import Hit
+from mlx_toy.second_look import NATS, READ, Standing, look_again, standing
+
+STORY = (
+    "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
+)
+OTHER = "The ferry to the island leaves at noon, and the crossing takes two hours."
+QUESTION = "How long does the crossing take?"
+
+
+def hit(text: str, score: float, relevance: float = 0.5) -> Hit:
+    return Hit("a" * 32, "a.txt", None, "", text, 0, len(text), 0.5, score, 1, 1, 1.0, relevance)
+
+
+def test_a_passage_that_answers_comes_before_one_that_scores_a_little_better():
+    hits = [hit(STORY, 1.0), hit(OTHER, 0.9)]
+    first, second = look_again(QUESTION, hits, bundled_reader)
+    assert (first.text, second.text) == (OTHER, STORY)
+    assert first.odds is not None and second.odds is not None and first.odds > second.odds
+    assert first.score == pytest.approx(0.9 + first.odds / NATS)
+    # what no question can change: a far better score
+    assert look_again(QUESTION, [hit(STORY, 30.0), hits[1]], bundled_reader)[0].text == STORY
+
+
+def test_what_asks_nothing_and_what_lies_behind_keep_their_order():
+    hits = [hit(f"{OTHER} {n}", float(-n)) for n in range(READ + 3)]
+    assert look_again("ferry island", hits, bundled_reader) == hits
+    read = look_again(QUESTION, hits, bundled_reader)
+    assert read[READ:] == hits[READ:]
+    assert {one.text for one in read} == {one.text for one in hits}
+    assert look_again(QUESTION, [], bundled_reader) == []
+
+
+def test_a_standing_leaves_the_odds_to_the_reader():
+    one = replace(hit(OTHER, 2.0, relevance=0.8), odds=3.0)
+    assert standing(one) == Standing(NATS * 2.0 - 3.0, pytest.approx(math.log(4)))
+    sure, hopeless = hit(OTHER, 1.0, relevance=1.0), hit(OTHER, 1.0, relevance=0.0)
+    assert standing(sure).relevance == pytest.approx(-standing(hopeless).relevance)
+
+
+def test_what_speaks_for_a_passage_decides_between_its_words_and_others():
+    passages, reader = [STORY, OTHER], bundled_reader()
+    plain = reader(QUESTION, passages)
+    assert passages[plain[0].passage] == OTHER
+    liked = reader(QUESTION, passages, priors=[100.0, 0.0])
+    assert passages[liked[0].passage] == STORY
+    odds = {(span.passage, span.start, span.end): span.odds for span in plain}
+    for span in liked:  # the odds stay what they are
+        known = odds.get((span.passage, span.start, span.end), span.odds)
+        assert span.odds == pytest.approx(known, abs=1e-3)
+    assert sum(math.exp(span.logprob) for span in liked) <= 1 + 1e-6
+
+
+def test_the_best_odds_are_those_of_the_best_spans():
+    passages, reader = [STORY, "", OTHER], bundled_reader()
+    story, nothing, other = reader.best_odds(QUESTION, passages)
+    assert nothing == -math.inf and other > story
+    assert other == pytest.approx(reader(QUESTION, [OTHER])[0].odds, abs=1e-3)
+
+
+def test_plain_questions_to_everyday_documents_are_counted_by_what_came_of_them(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "tower.txt").write_text(STORY)
+    (tmp_path / "files" / "ferry.md").write_text(f"# Ferry\n\n{OTHER}")
+    asked = [
+        ("Who lit the lamp?", ["Ada Moor"], ["In 1874 the keeper Ada Moor lit the lamp."]),
+        (QUESTION, ["two hours"], [OTHER]),
+        ("Who repaired the bicycle in Lisbon?", [], []),
+    ]
+    lines = [
+        json.dumps({"document": "", "question": q, "answers": a, "evidence": e})
+        for q, a, e in asked
+    ]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines))
+    found = everyday_library.figures(everyday_library.ask_all(data=tmp_path))
+    assert (found["answerable"], found["unanswerable"]) == (2, 1)
+    assert found["found_among_4"] == 100.0
+    outcomes = ("right", "shows", "shows another", "wrong", "refused")
+    assert sum(found[name] for name in outcomes) == 100.0
+    assert found["right"] == 100.0 and found["unanswerable_refused"] == 100.0
+
+
+def test_every_answer_of_the_bench_stands_in_its_evidence_and_that_in_its_document():
+    from mlx_toy.documents import read_document
+
+    data = everyday_library.DATA
+    texts = {
+        file.name: " ".join(read_document(file).text.split()) for file in (data / "files").iterdir()
+    }
+    records = [json.loads(line) for line in (data / "questions.jsonl").read_text().splitlines()]
+    assert len(records) == 160
+    for record in records:
+        assert bool(record["answers"]) == bool(record["evidence"])
+        for sentence in record["evidence"]:
+            assert any(sentence in text for text in texts.values())

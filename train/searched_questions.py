@@ -1,0 +1,137 @@
+"""Questions put to a library, with the passages that the app's search brings for them.
+
+What is known of a passage that was given, and of one that was found among a thousand, is not the
+same: the search says how relevant it is, and often the right one is not among those that it
+brings. So whether to answer from found passages is decided from such. The library is the SQuAD
+training articles that neither retriever nor reader was trained on, and the everyday documents of
+our own that the reader has not seen, all together.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.readers import read_json_lines
+from mlx_toy.assistant import Assistant
+from mlx_toy.documents import Document
+from mlx_toy.hits import select_hits
+from mlx_toy.passages import Passage, below_headings
+from mlx_toy.rows import Hit
+from mlx_toy.second_look import READ, standing
+from mlx_toy.settings import Settings
+from train.calibration_questions import SOURCE, Item
+from train.evaluate_retrieval import count_tokens
+from train.everyday import Everyday, read_everyday
+from train.retrieval_data import is_held_out
+from train.retrieval_sets import join
+from train.twins import read_twins
+
+WORKSPACE = "library"
+SHOWN = 4  # passages, as in the app
+ROOM = 700  # tokens that they may have together, about what a question leaves of a context
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question with the text of the passage that answers it, "" if none does."""
+
+    article: str
+    question: str
+    answers: list[str]
+    home: str
+    is_twin: bool = False
+    is_everyday: bool = False
+
+
+def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:
+    """Questions with what the search brings, answered there or not.
+
+    So many of articles, each a second time without the passages that have the answer; as many
+    twins; and as many on everyday documents, where there are so many.
+
+    Raises:
+        UserError: the data has no SQuAD training questions.
+    """
+    records = [r for r in read_json_lines(data / f"{SOURCE}.jsonl.xz") if is_held_out(r["title"])]
+    everyday = [one for one in read_everyday() if one.held_out]
+    draw = random.Random(seed)
+    asked = [
+        [_of_record(record) for record in records if record["answers"]],
+        [_of_record(record) for record in read_twins(records)],
+        [_of_everyday(one) for one in everyday],
+    ]
+    count = count_tokens()
+    with tempfile.TemporaryDirectory() as directory:
+        assistant = Assistant(Settings(library=directory))
+        try:
+            _fill(assistant, records, everyday)
+            for some in asked:
+                draw.shuffle(some)
+                for one in some[:questions]:
+                    hits = assistant.search(WORKSPACE, one.question, READ)
+                    yield _item(one, select_hits(hits, SHOWN, ROOM, count))
+                    if some is asked[0]:
+                        lacking = [hit for hit in hits if not _has(hit, one.answers)]
+                        if lacking:
+                            yield _item(one, select_hits(lacking, SHOWN, ROOM, count))
+        finally:
+            assistant.close()
+
+
+def _of_record(record: dict[str, Any]) -> _Asked:
+    answers = list(record["answers"])
+    home = record["context"] if answers else ""
+    return _Asked(record["title"], record["question"], answers, home, bool(record.get("is_twin")))
+
+
+def _of_everyday(one: Everyday) -> _Asked:
+    answers, home = ([one.answer], one.text) if one.answer else ([], "")
+    return _Asked(one.document, one.question, answers, home, is_everyday=True)
+
+
+def _fill(
+    assistant: Assistant, records: Sequence[dict[str, Any]], everyday: Sequence[Everyday]
+) -> None:
+    """Store the articles and the everyday documents, these below their headings."""
+    articles: dict[str, dict[str, None]] = {}
+    for record in records:
+        articles.setdefault(record["title"], {})[record["context"]] = None
+    library = [join(title, list(texts)) for title, texts in articles.items()]
+    sections: dict[str, dict[str, Everyday]] = {}
+    for one in everyday:
+        sections.setdefault(one.document, {})[one.text] = one
+    for texts in sections.values():
+        document, passages = join(next(iter(texts.values())).title, list(texts))
+        headed = [Passage(p.text, p.start, p.end, heading=texts[p.text].above) for p in passages]
+        library.append((document, headed))
+    for document, passages in library:
+        _add(assistant, document, passages)
+
+
+def _add(assistant: Assistant, document: Document, passages: list[Passage]) -> None:
+    vectors = assistant.embedder.embed_passages(
+        [below_headings(passage.heading, passage.text) for passage in passages]
+    )
+    assistant.library.add(WORKSPACE, document, passages, vectors)
+
+
+def _has(hit: Hit, answers: list[str]) -> bool:
+    text = hit.text.lower()
+    return any(answer.lower() in text for answer in answers)
+
+
+def _item(one: _Asked, hits: list[Hit]) -> Item:
+    answered = bool(one.home) and any(one.home in hit.text for hit in hits)
+    return Item(
+        one.article,
+        one.question,
+        [hit.text for hit in hits],
+        one.answers if answered else [],
+        one.is_twin,
+        one.is_everyday,
+        [hit.heading for hit in hits],
+        [standing(hit) for hit in hits],
+    )
