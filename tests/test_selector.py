@@ -19,6 +19,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.exchange_features import NAMES, ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex, Said
 from mlx_toy.exchanges import Exchange, exchanges_of, read_exchanges, write_exchanges
+from mlx_toy.model_directory import WEIGHTS as MODEL_WEIGHTS
 from mlx_toy.options import AnswerOptions
 from mlx_toy.reply_processor import ReplyProcessor
 from mlx_toy.selector import DIRECTORY, EXCHANGES, WEIGHTS, Selector
@@ -28,6 +29,7 @@ from mlx_toy.ui.loading import Loading
 from train import selector as training
 from train.__main__ import main
 from train.evaluation.openings import openings
+from train.kept_nats import KeptNats
 from train.selector_data import Judged, read_dialogues, read_judgements
 from train.selector_fit import Recipe, fit
 
@@ -350,3 +352,23 @@ def test_selector_class_is_for_several_threads_at_once(engine):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(engine.selector, [user("what does an owl eat")] * 8))
     assert all(choices[0].exchange == found[0][0].exchange for choices in found)
+
+
+def test_what_a_model_said_of_replies_is_asked_once_and_kept(engine, trained, tmp_path):
+    file, weights, asked = tmp_path / "kept" / "nats.npz", trained / MODEL_WEIGHTS, []
+
+    def nats(pairs):
+        asked.extend(pairs)
+        return engine.reply_nats(pairs)
+
+    hello, bye = (user("hello there"), "Hello!"), (user("goodbye"), "Bye.")
+    first = KeptNats(nats, weights, file)
+    assert first([hello, hello]) == engine.reply_nats([hello, hello]) and asked == [hello]
+    first.save()
+    again = KeptNats(nats, weights, file)
+    assert again([hello, bye])[0] == pytest.approx(first([hello])[0])
+    assert asked == [hello, bye]
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"another model")
+    KeptNats(nats, other, file)([hello])
+    assert asked == [hello, bye, hello]
