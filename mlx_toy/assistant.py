@@ -28,6 +28,7 @@ from mlx_toy.grounding import (
 )
 from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
+from mlx_toy.lexicon import asks
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
@@ -38,7 +39,8 @@ from mlx_toy.reembedding import reembed
 from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.sampling import penalty_from
-from mlx_toy.second_look import standing
+from mlx_toy.second_look import NEAR, standing
+from mlx_toy.selector import SURE
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
@@ -242,8 +244,9 @@ class Assistant:
             yield from self._chat(messages[-1:], options)
             return
         query = standalone_query(messages).strip()
-        for update in self._reply_from_documents(workspace, question, query, options):
-            yield update if query == question else replace(update, query=query)
+        for update in self._reply_from_documents(workspace, messages[-1:], query, options):
+            looked_up = update.sources and query != question
+            yield replace(update, query=query) if looked_up else update
 
     def answer(self, question: str, passages: Sequence[str]) -> Answer:
         """Answer a question from given passages, as the app does from retrieved ones.
@@ -295,14 +298,19 @@ class Assistant:
         yield from stream(generation)
 
     def _reply_from_documents(
-        self, workspace: str, question: str, query: str, options: AnswerOptions
+        self, workspace: str, messages: Sequence[Message], query: str, options: AnswerOptions
     ) -> Iterator[Update]:
+        """Answer from documents; what asks nothing and is near nothing may be chat after all."""
+        question = messages[-1]["content"].strip()
         room = room_for_passages(self.engine, question, options.strict)
         if room < 1:
             raise UserError("the question leaves the model no room for passages: make it shorter")
         found, hits = self._find(workspace, query, options.passages, room)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if not any(map(self.is_near, found)):
+            if not asks(question) and options.written_replies and self._has_reply(messages):
+                yield from self._chat(messages, options)
+                return
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
             return
         texts = [hit.text for hit in hits]
@@ -331,17 +339,26 @@ class Assistant:
                 confidence=answer.confidence,
             )
 
-    def is_near(self, hit: Hit) -> bool:
-        """Whether a passage may answer, by its vector or by its words.
+    def _has_reply(self, messages: Sequence[Message]) -> bool:
+        """Whether a reply was written that surely fits."""
+        selector = self.engine.selector
+        choices = selector(messages) if selector else []
+        return bool(choices) and choices[0].probability >= SURE
 
-        Each alone refuses every twentieth question that has an answer (the cards of the embedder
-        and the reranker), seldom the same one; of what both let in, `grounding.py` refuses more.
-        Who names a threshold means the cosine.
+    def is_near(self, hit: Hit) -> bool:
+        """Whether a passage may answer, by its vector, by its words, or as the reader finds.
+
+        The first two alone refuse every twentieth question that has an answer (the cards of the
+        embedder and the reranker), but far more of the plain ones on everyday documents, which have
+        few words in common with what they ask about; of what is let in, `grounding.py` refuses
+        more. Who names a threshold means the cosine.
         """
         if hit.similarity >= self.threshold:
             return True
+        if self.settings.threshold is not None:
+            return False
         relevant = self._parts.reranker.default_threshold
-        return self.settings.threshold is None and (hit.relevance or 0.0) >= relevant
+        return (hit.relevance or 0.0) >= relevant or (hit.odds is not None and hit.odds >= NEAR)
 
     def _find(
         self, workspace: str, query: str, limit: int, room: int

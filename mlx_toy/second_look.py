@@ -16,8 +16,9 @@ from mlx_toy.reader import Reader
 from mlx_toy.rows import Hit
 
 READ = 8  # passages: as many as the answer is chosen from
-NATS = 4.0  # of the reader that a point of the reranker's score is worth
+NATS = 3.0  # of the reader that a point of the reranker's score is worth; 2 to 4 are as good
 LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
+NEAR = -2.0  # nats: from there on a passage may answer, whatever the search says of it
 UNLIKELY = 1e-3  # a relevance beyond this, or its complement, says no more
 
 

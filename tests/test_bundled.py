@@ -1,20 +1,25 @@
 """The weights that come with the repository: whole, lean, documented, read by others unchanged."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
 from mlx_toy import model_directory
+from mlx_toy.assistant import NOTHING_NEAR, Assistant
 from mlx_toy.chatting import start_reply
 from mlx_toy.embedder import load_embedder
 from mlx_toy.engine import GREEDY, Engine
 from mlx_toy.exchanges import read_exchanges
+from mlx_toy.settings import Settings
 from train.selector_data import read_dialogues
 
 WEIGHTS = Path(__file__).parent.parent / "mlx_toy" / "weights"
 MODELS = ("base", "chat")
+WORKSPACE = "visits"
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -44,7 +49,7 @@ def test_the_selector_has_our_dialogues_and_fits_the_bundled_retriever():
     config = json.loads((directory / "config.json").read_text())
     assert config["embedder"] == load_embedder().fingerprint
     report = json.loads((directory / "report.json").read_text())
-    assert report["messages"] > 5_000 and report["given_fits"] > 0.6
+    assert report["messages"] > 5_000 and report["given_fits"] > 0.55
     assert f"{report['given_fits']:.1%}" in (directory / "README.md").read_text()
 
 
@@ -53,6 +58,24 @@ def test_bundled_model_chats_with_written_replies():
         begun = start_reply(engine, [{"role": "user", "content": "hello!"}], GREEDY)
         text = "".join(chunk.text for chunk in begun.generation)
         assert begun.exchange(text) is not None and begun.generation.stats.finish == "stop"
+
+
+def test_what_asks_nothing_and_is_in_no_document_is_chat(tmp_path):
+    with closing(Assistant(Settings(library=tmp_path / "library"))) as assistant:
+        assistant.add_text(WORKSPACE, "The ferry leaves at noon. The crossing takes two hours.")
+
+        def reply(text):
+            return list(assistant.reply(WORKSPACE, [{"role": "user", "content": text}]))[-1]
+
+        chat = reply("I am so tired today.")
+        assert chat.exchange is not None and not chat.sources and not chat.abstained
+        asked = reply("Who won the chess tournament in Riga?")
+        assert asked.abstained and asked.exchange is None
+        own_words = replace(assistant.options(), written_replies=False)
+        [*_, plain] = assistant.reply(
+            WORKSPACE, [{"role": "user", "content": "I am so tired today."}], own_words
+        )
+        assert plain.text == NOTHING_NEAR
 
 
 def test_no_file_is_too_large_for_a_lean_repository():
