@@ -135,15 +135,20 @@ class Engine:
         self._worker.submit(generation.job)
         return generation
 
-    def score(self, texts: Sequence[Sequence[int]]) -> list[tuple[float, int]]:
-        """Summed nats of texts, and the number of tokens summed over: all but each text's first.
+    def score(
+        self, texts: Sequence[Sequence[int]], counted: Sequence[int] | None = None
+    ) -> list[tuple[float, int]]:
+        """Summed nats of texts, and the number of tokens summed over.
 
         Args:
             texts: ids, each beginning with bos.
+            counted: how many of the last tokens of each are summed over; None for all but the
+                first, which nothing predicts.
         """
         checked = [self._checked(ids) for ids in texts]
         model, length = self._loaded.model, self.context_length
-        return self._worker.submit(Job(lambda: score_steps(model, checked, length))).result()
+        job = Job(lambda: score_steps(model, checked, length, counted))
+        return self._worker.submit(job).result()
 
     def reply_nats(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[tuple[float, int]]:
         """How surprised the model is by replies, the token that ends them included.
@@ -156,15 +161,14 @@ class Engine:
         Returns:
             For each the summed nats of the reply, and its number of tokens.
         """
-        texts: dict[tuple[int, ...], int] = {}  # each is read once, a prompt with many replies too
-        spans = []
+        texts: dict[tuple[tuple[int, ...], int], int] = {}  # each is read once
+        places = []
         for messages, reply in pairs:
-            prompt = self.render(messages)
-            whole = (*prompt, *self.tokenizer.encode(reply), self.tokenizer.end_id)
-            at = [texts.setdefault(ids, len(texts)) for ids in (tuple(prompt), whole)]
-            spans.append((*at, len(whole) - len(prompt)))
-        scored = self.score(list(texts))
-        return [(scored[whole][0] - scored[prompt][0], n) for prompt, whole, n in spans]
+            said = [*self.tokenizer.encode(reply), self.tokenizer.end_id]
+            text = (*self.render(messages), *said), len(said)
+            places.append(texts.setdefault(text, len(texts)))
+        scored = self.score([ids for ids, _ in texts], [count for _, count in texts])
+        return [scored[place] for place in places]
 
     def reply_states(self, conversations: Sequence[Sequence[Message]]) -> np.ndarray:
         """What the model makes of conversations just before it replies [N, hidden size], float32.

@@ -42,7 +42,10 @@ def with_start(tokenizer: Any, stop_ids: Collection[int], text: str) -> list[int
 
 
 def score_steps(
-    model: Any, texts: Sequence[Sequence[int]], context_length: int
+    model: Any,
+    texts: Sequence[Sequence[int]],
+    context_length: int,
+    counted: Sequence[int] | None = None,
 ) -> Generator[None, None, list[tuple[float, int]]]:
     """Score texts in batches of similar length, pausing after each batch.
 
@@ -50,12 +53,15 @@ def score_steps(
         model: ids [B, T] -> logits [B, T, V].
         texts: ids of each text; the first, which nothing predicts, is not counted.
         context_length: of the model, in tokens.
+        counted: how many of the last tokens of each text count; None for all of them.
 
     Returns:
         For each text (nats, tokens): the sum over its counted tokens, and their number.
     """
     length = min(context_length, MAX_WINDOW)
-    windows = [window for i, ids in enumerate(texts) for window in _windows(i, ids, length)]
+    counts = [len(ids) for ids in texts] if counted is None else counted
+    numbered = enumerate(zip(texts, counts, strict=True))
+    windows = [w for i, (ids, count) in numbered for w in _windows(i, ids, count, length)]
     windows.sort(key=lambda window: len(window.ids))
     nats = [0.0] * len(texts)
     tokens = [0] * len(texts)
@@ -76,10 +82,10 @@ def score_steps(
     return list(zip(nats, tokens, strict=True))
 
 
-def _windows(text: int, ids: Sequence[int], length: int) -> list[Window]:
-    """The stretches of a text that together count each token but the first."""
+def _windows(text: int, ids: Sequence[int], count: int, length: int) -> list[Window]:
+    """The stretches of a text that together count its last tokens, but never the first."""
     windows = []
-    counted_to = 1
+    counted_to = max(1, len(ids) - count)
     while counted_to < len(ids):
         end = min(len(ids), length if counted_to == 1 else counted_to + length // 2)
         start = max(0, end - length)
@@ -95,9 +101,10 @@ def _batch_nats(model: Any, batch: Sequence[Window]) -> tuple[list[float], int]:
     ends = mx.array([len(window.ids) - 1 for window in batch])[:, None]
     counted = mx.array([window.counted for window in batch])[:, None]
     ids = mx.array(padded)  # [B, T]
-    logits = model(ids[:, :-1])  # [B, T - 1, V]; causal, so the padding behind changes nothing
-    losses = nn.losses.cross_entropy(logits.astype(mx.float32), ids[:, 1:])
-    positions = mx.arange(longest - 1)[None]
+    first = min(len(window.ids) - 1 - window.counted for window in batch)
+    logits = model(ids[:, :-1])[:, first:]  # causal, so the padding behind changes nothing
+    losses = nn.losses.cross_entropy(logits.astype(mx.float32), ids[:, 1 + first :])
+    positions = mx.arange(first, longest - 1)[None]
     counts = (positions < ends) & (positions >= ends - counted)
     sums: Any = mx.where(counts, losses, 0.0).sum(axis=1).tolist()
     return sums, logits.shape[-1]
