@@ -31,7 +31,7 @@ from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, rank_sentences
 from mlx_toy.passages import below_headings
 from mlx_toy.reader import FoundSpan, bundled_reader
-from mlx_toy.second_look import Standing
+from mlx_toy.second_look import Standing, priors
 from mlx_toy.span_grammar import ONE_SPAN, QUOTES, SpanGrammar
 from mlx_toy.span_processor import SpanProcessor
 
@@ -125,7 +125,7 @@ def plan(
     ):
         asked = query
     ranked = rank_sentences(asked, passages, headings)
-    found = bundled_reader()(asked, passages, headings, [one.prior for one in standings])
+    found = bundled_reader()(asked, passages, headings, priors(ranked, passages, standings))
     ranked = likely_first(ranked, found)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)

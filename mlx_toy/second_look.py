@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from mlx_toy.evidence import Sentence
 from mlx_toy.lexicon import asks
 from mlx_toy.reader import Reader
 from mlx_toy.rows import Hit
 
 READ = 8  # passages: as many as the answer is chosen from
 NATS = 3.0  # of the reader that a point of the reranker's score is worth; 2 to 4 are as good
+WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`)
 LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
 NEAR = -2.0  # nats: from there on a passage may answer, whatever the search says of it
 UNLIKELY = 1e-3  # a relevance beyond this, or its complement, says no more
@@ -60,3 +62,24 @@ def standing(hit: Hit) -> Standing:
     """What the search says of a passage."""
     relevance = min(max(hit.relevance or 0.0, UNLIKELY), 1 - UNLIKELY)
     return Standing(NATS * hit.score - (hit.odds or 0.0), math.log(relevance / (1 - relevance)))
+
+
+def priors(
+    ranked: Sequence[Sentence], passages: Sequence[str], standings: Sequence[Standing] = ()
+) -> list[float]:
+    """What speaks for each passage beside the reader's odds, in nats.
+
+    Of passages that were found, what the search says; of given ones, the words of the question in
+    their best sentence.
+
+    Args:
+        ranked: the sentences of the passages (`evidence.py`).
+        passages: their texts.
+        standings: one for each; none of given passages.
+    """
+    if standings:
+        return [one.prior for one in standings]
+    best = [0.0] * len(passages)
+    for sentence in ranked:
+        best[sentence.passage] = max(best[sentence.passage], WORDS_NATS * sentence.score)
+    return best

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench import everyday_library
+from mlx_toy.evidence import rank_sentences
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import NATS, READ, Standing, look_again, standing
+from mlx_toy.second_look import NATS, READ, Standing, look_again, priors, standing
 
 STORY = (
     "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
@@ -59,6 +60,14 @@ def test_what_speaks_for_a_passage_decides_between_its_words_and_others():
         known = odds.get((span.passage, span.start, span.end), span.odds)
         assert span.odds == pytest.approx(known, abs=1e-3)
     assert sum(math.exp(span.logprob) for span in liked) <= 1 + 1e-6
+
+
+def test_of_given_passages_the_words_of_the_question_speak_for_one():
+    passages = [STORY, OTHER]
+    story, other = priors(rank_sentences(QUESTION, passages), passages)
+    assert other > story >= 0
+    found = [Standing(1.0, 0.0), Standing(5.0, 0.0)]
+    assert priors(rank_sentences(QUESTION, passages), passages, found) == [1.0, 5.0]
 
 
 def test_the_best_odds_are_those_of_the_best_spans():

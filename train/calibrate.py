@@ -32,6 +32,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.grounding import below_heading, nearness, plan, signals_of, start_answer
 from mlx_toy.reader import bundled_reader
+from mlx_toy.second_look import priors
 from train import logistic
 from train.arguments import positive
 from train.calibration_questions import SOURCE, Item, read_items
@@ -66,8 +67,9 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
     for number, item in enumerate(items, start=1):
         if engine is None:
             read = item.question, item.passages, item.headings
-            found = bundled_reader()(*read, [one.prior for one in item.standings])
-            ranked = likely_first(rank_sentences(*read), found)
+            by_words = rank_sentences(*read)
+            found = bundled_reader()(*read, priors(by_words, item.passages, item.standings))
+            ranked = likely_first(by_words, found)
             near = nearness(embedder, item.question, below_heading(ranked[0], item.headings))
             signals = evidence_signals(
                 *read[:2], ranked, near, found, item.headings, item.standings
