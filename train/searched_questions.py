@@ -1,4 +1,4 @@
-"""Questions put to a library, with the passages that the app's search brings for them.
+"""Questions put to libraries, with the passages that the app's search brings for them.
 
 What is known of a passage that was given, and of one that was found among a thousand, is not the
 same: the search says how relevant it is, and often the right one is not among those that it
@@ -10,7 +10,7 @@ our own that the reader has not seen, all together.
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from train.retrieval_data import is_held_out
 from train.retrieval_sets import join
 from train.twins import read_twins
 
-WORKSPACE = "library"
+LIBRARIES = 8
 SHOWN = 4  # passages, as in the app
 ROOM = 700  # tokens that they may have together, about what a question leaves of a context
 
@@ -64,14 +64,16 @@ def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[I
         [_of_everyday(one) for one in everyday],
     ]
     count = count_tokens()
+    articles = dict.fromkeys([r["title"] for r in records] + [one.document for one in everyday])
+    home = {article: f"library-{place % LIBRARIES}" for place, article in enumerate(articles)}
     with tempfile.TemporaryDirectory() as directory:
         assistant = Assistant(Settings(library=directory))
         try:
-            _fill(assistant, records, everyday)
+            _fill(assistant, records, everyday, home)
             for some in asked:
                 draw.shuffle(some)
                 for one in some[:questions]:
-                    hits = assistant.search(WORKSPACE, one.question, READ)
+                    hits = assistant.search(home[one.article], one.question, READ)
                     yield _item(one, select_hits(hits, SHOWN, ROOM, count))
                     if some is asked[0]:
                         lacking = [hit for hit in hits if not _has(hit, one.answers)]
@@ -93,29 +95,31 @@ def _of_everyday(one: Everyday) -> _Asked:
 
 
 def _fill(
-    assistant: Assistant, records: Sequence[dict[str, Any]], everyday: Sequence[Everyday]
+    assistant: Assistant,
+    records: Sequence[dict[str, Any]],
+    everyday: Sequence[Everyday],
+    home: dict[str, str],
 ) -> None:
-    """Store the articles and the everyday documents, these below their headings."""
+    """Store articles and everyday documents, these below their headings, each where it belongs."""
     articles: dict[str, dict[str, None]] = {}
     for record in records:
         articles.setdefault(record["title"], {})[record["context"]] = None
-    library = [join(title, list(texts)) for title, texts in articles.items()]
+    for title, texts in articles.items():
+        _add(assistant, home[title], *join(title, list(texts)))
     sections: dict[str, dict[str, Everyday]] = {}
     for one in everyday:
         sections.setdefault(one.document, {})[one.text] = one
-    for texts in sections.values():
-        document, passages = join(next(iter(texts.values())).title, list(texts))
-        headed = [Passage(p.text, p.start, p.end, heading=texts[p.text].above) for p in passages]
-        library.append((document, headed))
-    for document, passages in library:
-        _add(assistant, document, passages)
+    for name, below in sections.items():
+        document, passages = join(next(iter(below.values())).title, list(below))
+        headed = [replace(passage, heading=below[passage.text].above) for passage in passages]
+        _add(assistant, home[name], document, headed)
 
 
-def _add(assistant: Assistant, document: Document, passages: list[Passage]) -> None:
+def _add(assistant: Assistant, workspace: str, document: Document, passages: list[Passage]) -> None:
     vectors = assistant.embedder.embed_passages(
         [below_headings(passage.heading, passage.text) for passage in passages]
     )
-    assistant.library.add(WORKSPACE, document, passages, vectors)
+    assistant.library.add(workspace, document, passages, vectors)
 
 
 def _has(hit: Hit, answers: list[str]) -> bool:
