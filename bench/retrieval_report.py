@@ -30,7 +30,7 @@ equal parts, "ranks a : b" the same with the app's weights (vectors : words), "s
 20 times the cosine. "LanceDB" is the library's search without what follows it, "the app's search"
 what a question goes through in the app. LanceDB's BM25 stems words and drops the commonest; ours,
 in memory, does neither. The rows of MiniLM, and all of "All in one library", are of a run before
-the bundled retriever and reranker of today.
+the bundled retriever, reranker and reader of today.
 """
 TOGETHER = f"""
 ## All in one library
@@ -95,7 +95,7 @@ def speed(rows: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Speed\n",
         f"{SPEED}\n",
-        "| passages | ingest, passages/s | of it embedding | ours | of it reranking 20 "
+        "| passages | ingest, passages/s | of it embedding | ours | reranking 20 "
         "| reading 8 | NumPy | LanceDB |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]

@@ -2,11 +2,11 @@
 
 Passages are paragraphs of Simple Wikipedia; when they run out they come again with a number in
 front. Ingest is measured from text to stored rows, in documents of 100 passages. A search is timed
-from the question's vector on, since embedding it costs the same everywhere: ours is the app's fused
-search; NumPy is one matrix product and a partial sort, so it has no words and no disk; LanceDB's
-defaults are its hybrid search (exact vectors, full text, its own rank fusion) over one table. What
-follows the fused search in ours is timed by itself, too: putting the best 20 passages in order, and
-the reader's look at the first of them.
+from the question's vector on, since embedding it costs the same everywhere: ours is the app's
+search, with all that it does; NumPy is one matrix product and a partial sort, so it has no words
+and no disk; LanceDB's defaults are its hybrid search (exact vectors, full text, its own rank
+fusion) over one table. What follows the fused search is timed by itself, too: putting 20 passages
+whose words are known in order, and the reader's look at the first of them.
 """
 
 import sys
@@ -120,7 +120,8 @@ def searches(
 
     reranker, embedder = load_reranker(), assistant.embedder
     fused = Library(assistant.settings.library, embedder.fingerprint, embedder.dimensions)
-    hits = {q: fused.search(WORKSPACE, q, vector, RERANKED) for q, vector in asked}
+    with fused:
+        hits = {q: fused.search(WORKSPACE, q, vector, RERANKED) for q, vector in asked}
     ordered = {question: reranker(question, some) for question, some in hits.items()}
 
     def rerank(question: str, _: np.ndarray) -> Any:

@@ -28,7 +28,7 @@ from mlx_toy.grounding import (
 )
 from mlx_toy.hits import select_hits
 from mlx_toy.ingest import Ingest, IngestCancelled, IngestProgress, Progress
-from mlx_toy.lexicon import asks
+from mlx_toy.lexicon import may_ask
 from mlx_toy.library import Library
 from mlx_toy.messages import MAX_MESSAGE, checked, clean
 from mlx_toy.options import AnswerOptions
@@ -40,13 +40,13 @@ from mlx_toy.replies import Source, Trace, Update, confirm, stream, with_quotes
 from mlx_toy.rows import Hit, StoredDocument
 from mlx_toy.sampling import penalty_from
 from mlx_toy.second_look import NEAR, standing
-from mlx_toy.selector import SURE
 from mlx_toy.settings import Settings
 from mlx_toy.small_talk import is_small_talk
 
 __all__ = ["MAX_MESSAGE", "NOTHING_NEAR", "Assistant", "IngestCancelled", "IngestProgress"]
 __all__ += ["Source", "Update"]
 
+CHAT = 0.75  # probability of a written reply from which on a remark to documents is chat
 CANDIDATES = 2  # passages looked at for each that is put before the model
 NOTHING_NEAR = "Nothing in your documents is near this question."
 
@@ -221,7 +221,8 @@ class Assistant:
         """Answer the last message, from the documents of the workspace if it has any.
 
         A question to documents is looked up together with what it leans on in the conversation. In
-        a plain chat the oldest turns leave when the context is full.
+        a plain chat the oldest turns leave when the context is full. Small talk is chat, and so is
+        what asks nothing, is near no document, and has a written reply that fits.
 
         Args:
             workspace: whose documents; None for a plain chat.
@@ -308,7 +309,7 @@ class Assistant:
         found, hits = self._find(workspace, query, options.passages, room)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if not any(map(self.is_near, found)):
-            if not asks(question) and options.written_replies and self._has_reply(messages):
+            if not may_ask(question) and self._is_chat(messages, options):
                 yield from self._chat(messages, options)
                 return
             yield Update(NOTHING_NEAR, sources, done=True, abstained=True)
@@ -339,11 +340,13 @@ class Assistant:
                 confidence=answer.confidence,
             )
 
-    def _has_reply(self, messages: Sequence[Message]) -> bool:
-        """Whether a reply was written that surely fits."""
+    def _is_chat(self, messages: Sequence[Message], options: AnswerOptions) -> bool:
+        """Whether a written reply, where it may be given, fits with hardly a doubt."""
         selector = self.engine.selector
-        choices = selector(messages) if selector else []
-        return bool(choices) and choices[0].probability >= SURE
+        if selector is None or not options.written_replies or options.system_prompt.strip():
+            return False
+        choices = selector(messages)
+        return bool(choices) and choices[0].probability >= CHAT
 
     def is_near(self, hit: Hit) -> bool:
         """Whether a passage may answer, by its vector, by its words, or as the reader finds.

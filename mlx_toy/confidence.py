@@ -41,9 +41,10 @@ class Signals:
         kind: 1 if the question asks for a number or a name and the best sentence has one, else 0.
         nearness: cosine of the question and the best sentence, by the retriever that the
             calibration names; None with another.
-        found: how much likelier the reader holds its best span than that there is no answer, as
-            the natural logarithm of the odds; None if it was not asked.
-        picked: log-probability of that span among all spans, in nats.
+        found: how much likelier the reader holds the span that comes first than that there is no
+            answer, as the natural logarithm of the odds; None if it was not asked.
+        picked: log-probability of that span among all spans, with what else speaks for their
+            passages, in nats.
         relevance: natural logarithm of the odds that the passage of that span holds an answer, by
             the reranker; None of a passage that was given, not found.
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.

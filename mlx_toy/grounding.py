@@ -108,7 +108,7 @@ def plan(
         strict: whether the answer may only consist of spans of the passages.
         sampling: of a free answer; the likeliest tokens if None, as always for a strict one.
         embedder: the retriever, for how near a sentence is; None does without.
-        least_odds: of the reader's best span under which our own model is not let answer, in nats;
+        least_odds: of a span of the reader under which our own model is not let answer, in nats;
             None for the calibration's rule, or `LEAST_ODDS` without one.
         query: the question with what the conversation adds to it; the passages are read with it
             where the question's own words point at no sentence ("And when did it end?").
@@ -124,6 +124,8 @@ def plan(
         sentence.score >= MIN_EVIDENCE for sentence in rank_sentences(question, passages)
     ):
         asked = query
+    if query and asked != query:  # of another question than the one that is read
+        standings = ()
     ranked = rank_sentences(asked, passages, headings)
     found = bundled_reader()(asked, passages, headings, priors(ranked, passages, standings))
     ranked = likely_first(ranked, found)

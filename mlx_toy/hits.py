@@ -77,10 +77,10 @@ def _are_neighbours(one: Hit, other: Hit) -> bool:
 
 
 def _joined(one: Hit, other: Hit) -> Hit:
-    """Two neighbours as one hit, with the scores of the better of them."""
+    """Two neighbours as one hit, with the scores of the better: one that was read before others."""
     first, second = sorted((one, other), key=lambda hit: hit.start)
     return replace(
-        max(one, other, key=lambda hit: hit.score),
+        max(one, other, key=lambda hit: (hit.odds is not None, hit.score)),
         passage=first.passage,
         before=first.before,
         text=first.text + second.before + second.text,
@@ -88,6 +88,7 @@ def _joined(one: Hit, other: Hit) -> Hit:
         end=second.end,
         similarity=max(one.similarity, other.similarity),
         relevance=max(one.relevance or 0.0, other.relevance or 0.0),
+        odds=max((odds for odds in (one.odds, other.odds) if odds is not None), default=None),
     )
 
 

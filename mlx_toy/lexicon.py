@@ -133,6 +133,11 @@ def asks(text: str) -> bool:
     return text.rstrip().endswith("?") or question_type(text) != QUESTION_TYPES - 1
 
 
+def may_ask(text: str) -> bool:
+    """Whether anything in a text asks: "Are dogs allowed? Thanks!" does, too."""
+    return asks(text) or "?" in text or "？" in text
+
+
 def stem(word: str) -> str:
     """A lower-case word without its commonest endings: "cities" -> "citi", "played" -> "play"."""
     if len(word) < 4 or not word.isalpha():

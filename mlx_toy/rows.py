@@ -83,7 +83,7 @@ class Hit:
         page, heading, text, start, end: as in `Passage`.
         similarity: cosine of the query's and the passage's vectors.
         score: by which hits are ordered: the fused one, or the reranker's if there is one, with
-            what the reader says where it was asked.
+            what the reader says of those in front, which does not compare with the others' score.
         vector_rank, text_rank: place (from 1) in each ranked list; None if not in it.
         text_score: BM25 of the words, by the full-text index; None if not in its list.
         relevance: probability that the passage holds an answer, by the reranker; None without one.

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mlx_toy.evidence import Sentence
-from mlx_toy.lexicon import asks
+from mlx_toy.lexicon import may_ask
 from mlx_toy.reader import Reader
 from mlx_toy.rows import Hit
 
-READ = 8  # passages: as many as the answer is chosen from
+READ = 8  # passages: a few more than those that an answer is chosen from by default
 NATS = 3.0  # of the reader that a point of the reranker's score is worth; 2 to 4 are as good
-WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`)
+WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`), but
+MOST_NATS = 6.0  # at most so many: a passage may repeat a long question and not answer it
 LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
 NEAR = -2.0  # nats: from there on a passage may answer, whatever the search says of it
 UNLIKELY = 1e-3  # a relevance beyond this, or its complement, says no more
@@ -47,7 +48,7 @@ def look_again(question: str, hits: Sequence[Hit], reader: Callable[[], Reader])
         reader: is called if it is needed.
     """
     first, rest = list(hits[:READ]), list(hits[READ:])
-    if not first or not asks(question):
+    if not first or not may_ask(question):
         return [*first, *rest]
     odds = reader().best_odds(question, [h.text for h in first], [h.heading for h in first])
     read = [_read(hit, max(LEAST, nats)) for hit, nats in zip(first, odds, strict=True)]
@@ -82,4 +83,5 @@ def priors(
     best = [0.0] * len(passages)
     for sentence in ranked:
         best[sentence.passage] = max(best[sentence.passage], WORDS_NATS * sentence.score)
-    return best
+    least = max(best, default=0.0) - MOST_NATS
+    return [max(least, nats) for nats in best]

@@ -130,7 +130,12 @@ def test_a_passage_is_near_by_its_words_where_the_vectors_do_not_see_it(tmp_path
         assert max(hit.similarity for hit in found) < both.threshold  # or it shows nothing
         assert updates_of(both.reply("visits", [question]))[-1].text != NOTHING_NEAR
         cosine_alone = Settings(library=library, threshold=both.threshold)
+        # by what the reader finds alone, where neither vectors nor words see anything
+        unseen = replace(found[0], similarity=0.0, relevance=0.0, odds=None)
+        assert both.is_near(replace(unseen, odds=0.0)) and not both.is_near(unseen)
+        assert not both.is_near(replace(unseen, odds=-9.0))
     with closing(Assistant(cosine_alone)) as strict:
+        assert not strict.is_near(replace(unseen, odds=0.0))
         assert updates_of(strict.reply("visits", [question]))[-1].text == NOTHING_NEAR
 
 

@@ -76,6 +76,12 @@ def test_what_asks_nothing_and_is_in_no_document_is_chat(tmp_path):
             WORKSPACE, [{"role": "user", "content": "I am so tired today."}], own_words
         )
         assert plain.text == NOTHING_NEAR
+        told = replace(assistant.options(), system_prompt="You are a librarian.")
+        [*_, polite] = assistant.reply(
+            WORKSPACE, [{"role": "user", "content": "I am so tired today."}], told
+        )
+        assert polite.text == NOTHING_NEAR
+        assert reply("Is breakfast included? Thanks!").text == NOTHING_NEAR
 
 
 def test_no_file_is_too_large_for_a_lean_repository():

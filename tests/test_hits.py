@@ -1,5 +1,6 @@
 """What goes before the model: neighbours joined, repetitions out, within the budget, exact."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -47,6 +48,9 @@ def test_neighbours_are_joined_whichever_comes_first():
         [joined] = select(order)
         assert (joined.text, joined.start, joined.end, joined.passage) == (TEXT, 0, len(TEXT), 0)
         assert joined.score == one.score
+    read = replace(two, odds=1.0, score=one.score - 5)  # scores of read and unread do not compare
+    [joined] = select([read, one])
+    assert (joined.score, joined.odds) == (read.score, 1.0)
     assert texts(select([four, one])) == [four.text, one.text]
     assert texts(select([one, three, two], limit=1)) == [one.text]
 

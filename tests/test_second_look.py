@@ -10,7 +10,7 @@ from bench import everyday_library
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import NATS, READ, Standing, look_again, priors, standing
+from mlx_toy.second_look import MOST_NATS, NATS, READ, Standing, look_again, priors, standing
 
 STORY = (
     "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
@@ -31,6 +31,12 @@ def test_a_passage_that_answers_comes_before_one_that_scores_a_little_better():
     assert first.score == pytest.approx(0.9 + first.odds / NATS)
     # what no question can change: a far better score
     assert look_again(QUESTION, [hit(STORY, 30.0), hits[1]], bundled_reader)[0].text == STORY
+
+
+def test_a_question_is_read_wherever_its_mark_stands():
+    hits = [hit(STORY, 1.0), hit(OTHER, 0.9)]
+    for asked in ("Is the crossing long? Thanks!", "Leaves it at noon (the ferry?)"):
+        assert all(one.odds is not None for one in look_again(asked, hits, bundled_reader))
 
 
 def test_what_asks_nothing_and_what_lies_behind_keep_their_order():
@@ -66,6 +72,11 @@ def test_of_given_passages_the_words_of_the_question_speak_for_one():
     passages = [STORY, OTHER]
     story, other = priors(rank_sentences(QUESTION, passages), passages)
     assert other > story >= 0
+    question = "When was the old stone bridge over the river Tarn in Albi rebuilt after the flood?"
+    alike = "The old stone bridge over the river Tarn in Albi is a sight that visitors love."
+    bridges = [alike, "After the flood, it was rebuilt in 1220."]
+    much, little = priors(rank_sentences(question, bridges), bridges)
+    assert much - little == MOST_NATS  # and no more, however long the question is
     found = [Standing(1.0, 0.0), Standing(5.0, 0.0)]
     assert priors(rank_sentences(QUESTION, passages), passages, found) == [1.0, 5.0]
 
@@ -93,9 +104,7 @@ def test_plain_questions_to_everyday_documents_are_counted_by_what_came_of_them(
     (tmp_path / "questions.jsonl").write_text("\n".join(lines))
     found = everyday_library.figures(everyday_library.ask_all(data=tmp_path))
     assert (found["answerable"], found["unanswerable"]) == (2, 1)
-    assert found["found_among_4"] == 100.0
-    outcomes = ("right", "shows", "shows another", "wrong", "refused")
-    assert sum(found[name] for name in outcomes) == 100.0
+    assert found["found_among_1"] == 100.0
     assert found["right"] == 100.0 and found["unanswerable_refused"] == 100.0
 
 

@@ -372,3 +372,6 @@ def test_what_a_model_said_of_replies_is_asked_once_and_kept(engine, trained, tm
     other.write_bytes(b"another model")
     KeptNats(nats, other, file)([hello])
     assert asked == [hello, bye, hello]
+    for broken in (tmp_path, other):
+        with pytest.raises(UserError, match="name another file"):
+            KeptNats(nats, weights, broken)

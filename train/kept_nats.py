@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mlx_toy.chat import Message
+from mlx_toy.errors import UserError
 from mlx_toy.reply_likelihood import ReplyNats
 from mlx_toy.whole_files import written_at_once
 
@@ -29,6 +30,9 @@ class KeptNats:
         nats: asks the model.
         model: the file of its weights.
         file: that keeps the answers; None keeps them in memory alone.
+
+    Raises:
+        UserError: the file holds something else.
     """
 
     def __init__(self, nats: ReplyNats, model: Path, file: Path | None = None) -> None:
@@ -36,13 +40,8 @@ class KeptNats:
         self._model = hashlib.sha256(model.read_bytes()).digest()
         self._known: dict[bytes, tuple[float, int]] = {}
         self._unsaved = 0
-        if file and file.is_file():
-            with np.load(file) as stored:
-                keys = stored["keys"].tobytes()
-                answers = zip(stored["nats"].tolist(), stored["tokens"].tolist(), strict=True)
-                self._known = {
-                    keys[at * _HASH : (at + 1) * _HASH]: answer for at, answer in enumerate(answers)
-                }
+        if file and file.exists():
+            self._known = _read(file)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[tuple[float, int]]:
         """Summed nats of each reply, and its tokens (`ReplyNats`)."""
@@ -72,3 +71,15 @@ class KeptNats:
     def _key(self, messages: Sequence[Message], reply: str) -> bytes:
         said = json.dumps([[m["role"], m["content"]] for m in messages] + [reply])
         return hashlib.sha256(self._model + said.encode()).digest()[:_HASH]
+
+
+def _read(file: Path) -> dict[bytes, tuple[float, int]]:
+    try:
+        with np.load(file) as stored:
+            keys = stored["keys"].tobytes()
+            answers = zip(stored["nats"].tolist(), stored["tokens"].tolist(), strict=True)
+            return {keys[at * _HASH : (at + 1) * _HASH]: a for at, a in enumerate(answers)}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{file} does not hold what a model said of replies ({error}): name another file"
+        ) from error

@@ -43,7 +43,7 @@ SOURCES = ("qa/squad_train", "qa/fairytaleqa_train", "qa/adversarial_qa", "qa/qu
 DEPTH = 8  # how far down BM25's ranking a near miss may be
 HEADED = 0.5  # of the data's questions meet their passages below a heading
 NEAR_MISSES = 3  # of a question that are kept
-OF_DOCUMENT = 2  # of them from the same everyday document
+OF_DOCUMENT = 2  # of them at least from the same everyday document, if it has so many
 POOL = 48  # times as many groups as a batch has pairs are sorted by length together
 
 

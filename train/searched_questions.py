@@ -1,10 +1,10 @@
 """Questions put to libraries, with the passages that the app's search brings for them.
 
-What is known of a passage that was given, and of one that was found among a thousand, is not the
-same: the search says how relevant it is, and often the right one is not among those that it
-brings. So whether to answer from found passages is decided from such. The library is the SQuAD
-training articles that neither retriever nor reader was trained on, and the everyday documents of
-our own that the reader has not seen, all together.
+What is known of a passage that was given, and of one that was found among many, is not the same:
+the search says how relevant it is, and often the right one is not among those that it brings. So
+whether to answer from found passages is decided from such. The libraries are a few of about the
+size that a person has, each of SQuAD training articles that neither retriever nor reader was
+trained on, and of everyday documents of our own that the reader has not seen.
 """
 
 import random
@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from corpus.readers import read_json_lines
-from mlx_toy.assistant import Assistant
+from mlx_toy.assistant import CANDIDATES, Assistant
 from mlx_toy.documents import Document
 from mlx_toy.hits import select_hits
+from mlx_toy.library import CANDIDATES as SEARCHED
+from mlx_toy.library import Library
 from mlx_toy.passages import Passage, below_headings
+from mlx_toy.reader import bundled_reader
+from mlx_toy.reranker import load_reranker
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import READ, standing
+from mlx_toy.second_look import look_again, standing
 from mlx_toy.settings import Settings
 from train.calibration_questions import SOURCE, Item
 from train.evaluate_retrieval import count_tokens
@@ -30,7 +34,6 @@ from train.retrieval_sets import join
 from train.twins import read_twins
 
 LIBRARIES = 8
-SHOWN = 4  # passages, as in the app
 ROOM = 700  # tokens that they may have together, about what a question leaves of a context
 
 
@@ -49,11 +52,8 @@ class _Asked:
 def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[Item]:
     """Questions with what the search brings, answered there or not.
 
-    So many of articles, each a second time without the passages that have the answer; as many
-    twins; and as many on everyday documents, where there are so many.
-
-    Raises:
-        UserError: the data has no SQuAD training questions.
+    So many of articles, each a second time as if the passages that have the answer were not there;
+    as many twins; and as many on everyday documents, where there are so many.
     """
     records = [r for r in read_json_lines(data / f"{SOURCE}.jsonl.xz") if is_held_out(r["title"])]
     everyday = [one for one in read_everyday() if one.held_out]
@@ -63,22 +63,33 @@ def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[I
         [_of_record(record) for record in read_twins(records)],
         [_of_everyday(one) for one in everyday],
     ]
-    count = count_tokens()
+    count, reranker = count_tokens(), load_reranker()
     articles = dict.fromkeys([r["title"] for r in records] + [one.document for one in everyday])
     home = {article: f"library-{place % LIBRARIES}" for place, article in enumerate(articles)}
     with tempfile.TemporaryDirectory() as directory:
-        assistant = Assistant(Settings(library=directory))
+        settings = Settings(library=directory)
+        assistant, shown = Assistant(settings), settings.passages
         try:
             _fill(assistant, records, everyday, home)
+            plain = Library(
+                directory, assistant.embedder.fingerprint, assistant.embedder.dimensions
+            )
             for some in asked:
                 draw.shuffle(some)
                 for one in some[:questions]:
-                    hits = assistant.search(home[one.article], one.question, READ)
-                    yield _item(one, select_hits(hits, SHOWN, ROOM, count))
+                    hits = assistant.search(home[one.article], one.question, CANDIDATES * shown)
+                    yield _item(one, select_hits(hits, shown, ROOM, count))
                     if some is asked[0]:
-                        lacking = [hit for hit in hits if not _has(hit, one.answers)]
-                        if lacking:
-                            yield _item(one, select_hits(lacking, SHOWN, ROOM, count))
+                        vector = assistant.embedder.embed_queries([one.question])[0]
+                        hits = plain.search(home[one.article], one.question, vector, SEARCHED)
+                        hits = [hit for hit in hits if not _has(hit, one.answers)]
+                        hits = look_again(
+                            one.question, reranker(one.question, hits), bundled_reader
+                        )
+                        hits = select_hits(hits[: CANDIDATES * shown], shown, ROOM, count)
+                        if hits:
+                            yield _item(one, hits)
+            plain.close()
         finally:
             assistant.close()
 

@@ -1,5 +1,6 @@
 """The page Documents, as HTML: what is being added, what is there, what a search finds and why."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -123,6 +124,8 @@ def _why(hit: Hit, is_near: bool) -> str:
         if hit.relevance is None
         else ("holds an answer, says the reranker", f"{hit.relevance:.0%}"),
     ]
+    if hit.odds is not None:
+        reasons.append(("says the reader", f"{1 / (1 + math.exp(-hit.odds)):.0%}"))
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 
 
