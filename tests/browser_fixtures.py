@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 90_000  # on two busy cores, loading included
+SETTLED_MS = 1_000  # in which a change of the settings reaches the server
 
 
 @dataclass(frozen=True)

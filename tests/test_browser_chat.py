@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from browser_fixtures import App, ask, shoot
+from browser_fixtures import SETTLED_MS, App, ask, shoot
 from documents_fixtures import make_pdf
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -14,8 +14,6 @@ expect = sync_api.expect
 Page, Browser, Locator = sync_api.Page, sync_api.Browser, sync_api.Locator
 
 QUESTIONS, ANSWERS = "#chat .user.message", "#chat .bot.message"
-
-SETTLED_MS = 1_000  # in which a change of the settings reaches the server
 
 
 def button(page: Page, name: str) -> Locator:

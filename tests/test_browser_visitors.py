@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from browser_fixtures import PATIENCE_MS, ask, running_app, shoot
+from browser_fixtures import PATIENCE_MS, SETTLED_MS, ask, running_app, shoot
 
 from mlx_toy.chat import NOT_IN_PASSAGES
 
@@ -59,7 +59,9 @@ def test_strict_mode_quotes_and_free_mode_flags_what_no_document_says(page: Page
     expect(answer).to_contain_text("From [1] harbour.txt")
     expect(answer).to_contain_text("Ruth Calloway")
     page.get_by_role("button", name="Settings").click()
+    page.wait_for_timeout(SETTLED_MS)  # what was kept is restored when the panel opens
     page.locator("#strict input").uncheck()
+    page.wait_for_timeout(SETTLED_MS)
     ask(page, "Who built the harbour of Wellmouth?")
     expect(page.locator("#sources .passage")).to_contain_text("Ruth Calloway")
     expect(answer).to_contain_text("tokens of context")
