@@ -324,7 +324,7 @@ class Assistant:
             embedder=self.embedder,
             query=query,
             headings=[hit.heading for hit in hits],
-            standings=[standing(hit) for hit in hits],
+            standings=[standing(hit, len(found)) for hit in hits],
         )
         for update, answer in self._answer(question_plan):
             if answer is None:

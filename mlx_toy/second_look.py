@@ -20,6 +20,7 @@ READ = 8  # passages: a few more than those that an answer is chosen from by def
 NATS = 3.0  # of the reader that a point of the reranker's score is worth; 2 to 4 are as good
 WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`), but
 MOST_NATS = 6.0  # at most so many: a passage may repeat a long question and not answer it
+FEW = 6  # passages: from so many on the reranker's relevance counts
 LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
 NEAR = -2.0  # nats: from there on a passage may answer, whatever the search says of it
 UNLIKELY = 1e-3  # a relevance beyond this, or its complement, says no more
@@ -32,11 +33,11 @@ class Standing:
     Attributes:
         prior: what speaks for it against the others that were found, in nats.
         relevance: natural logarithm of the odds that it holds an answer, by the reranker; it
-            compares between questions.
+            compares between questions. None where there was too little to compare it with.
     """
 
     prior: float
-    relevance: float
+    relevance: float | None
 
 
 def look_again(question: str, hits: Sequence[Hit], reader: Callable[[], Reader]) -> list[Hit]:
@@ -59,10 +60,17 @@ def _read(hit: Hit, odds: float) -> Hit:
     return replace(hit, odds=odds, score=hit.score + odds / NATS)
 
 
-def standing(hit: Hit) -> Standing:
-    """What the search says of a passage."""
+def standing(hit: Hit, found: int) -> Standing:
+    """What the search says of a passage that it found among so many.
+
+    The reranker compares the passages of a question with each other, and learned with many: of a
+    library of a few passages it says too little.
+    """
+    prior = NATS * hit.score - (hit.odds or 0.0)
+    if found < FEW:
+        return Standing(prior, None)
     relevance = min(max(hit.relevance or 0.0, UNLIKELY), 1 - UNLIKELY)
-    return Standing(NATS * hit.score - (hit.odds or 0.0), math.log(relevance / (1 - relevance)))
+    return Standing(prior, math.log(relevance / (1 - relevance)))
 
 
 def priors(

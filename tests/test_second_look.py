@@ -10,7 +10,7 @@ from bench import everyday_library
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import MOST_NATS, NATS, READ, Standing, look_again, priors, standing
+from mlx_toy.second_look import FEW, MOST_NATS, NATS, READ, Standing, look_again, priors, standing
 
 STORY = (
     "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
@@ -50,9 +50,10 @@ def test_what_asks_nothing_and_what_lies_behind_keep_their_order():
 
 def test_a_standing_leaves_the_odds_to_the_reader():
     one = replace(hit(OTHER, 2.0, relevance=0.8), odds=3.0)
-    assert standing(one) == Standing(NATS * 2.0 - 3.0, pytest.approx(math.log(4)))
+    assert standing(one, FEW) == Standing(NATS * 2.0 - 3.0, pytest.approx(math.log(4)))
+    assert standing(one, FEW - 1) == Standing(NATS * 2.0 - 3.0, None)  # nothing to compare with
     sure, hopeless = hit(OTHER, 1.0, relevance=1.0), hit(OTHER, 1.0, relevance=0.0)
-    assert standing(sure).relevance == pytest.approx(-standing(hopeless).relevance)
+    assert standing(sure, FEW).relevance == pytest.approx(-standing(hopeless, FEW).relevance)
 
 
 def test_what_speaks_for_a_passage_decides_between_its_words_and_others():

@@ -24,7 +24,7 @@ from mlx_toy.passages import Passage, below_headings
 from mlx_toy.reader import bundled_reader
 from mlx_toy.reranker import load_reranker
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import look_again, standing
+from mlx_toy.second_look import FEW, look_again, standing
 from mlx_toy.settings import Settings
 from train.calibration_questions import SOURCE, Item
 from train.evaluate_retrieval import count_tokens
@@ -148,5 +148,5 @@ def _item(one: _Asked, hits: list[Hit]) -> Item:
         one.is_twin,
         one.is_everyday,
         [hit.heading for hit in hits],
-        [standing(hit) for hit in hits],
+        [standing(hit, FEW) for hit in hits],
     )
