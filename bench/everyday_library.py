@@ -14,17 +14,17 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.retrieval_answers import only_shows, quote, span
 from corpus.readers import read_json_lines
 from mlx_toy.assistant import Assistant
 from mlx_toy.replies import Update
 from mlx_toy.settings import Settings
 from train.squad import exact_match, f1
-
-from bench.retrieval_answers import only_shows, quote, span  # isort: skip
 
 DATA = Path(__file__).with_name("everyday_library")
 WORKSPACE = "benchmark"
@@ -69,14 +69,13 @@ def ask_all(embedder: str = "", data: Path = DATA) -> list[Asked]:
         embedder: directory or hub name; "" for the bundled one.
         data: directory of `files/` and `questions.jsonl`.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        assistant = Assistant(Settings(library=directory, embedder=embedder))
-        try:
-            for file in sorted((data / "files").iterdir()):
-                assistant.add_document(WORKSPACE, file)
-            return [_ask(assistant, r) for r in read_json_lines(data / "questions.jsonl")]
-        finally:
-            assistant.close()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        closing(Assistant(Settings(library=directory, embedder=embedder))) as assistant,
+    ):
+        for file in sorted((data / "files").iterdir()):
+            assistant.add_document(WORKSPACE, file)
+        return [_ask(assistant, r) for r in read_json_lines(data / "questions.jsonl")]
 
 
 def _ask(assistant: Assistant, record: dict[str, Any]) -> Asked:

@@ -128,7 +128,7 @@ def searches(
         return reranker(question, hits[question])
 
     def read(question: str, _: np.ndarray) -> Any:
-        return look_again(question, ordered[question], bundled_reader)
+        return look_again(question, ordered[question])
 
     ways = {"ours": ours, "rerank": rerank, "read": read}
     ways |= {"numpy": brute_force, "lancedb": defaults}

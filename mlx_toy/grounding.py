@@ -126,9 +126,7 @@ def plan(
         asked = query
     if query and asked != query:  # of another question than the one that is read
         standings = ()
-    ranked = rank_sentences(asked, passages, headings)
-    found = bundled_reader()(asked, passages, headings, priors(ranked, passages, standings))
-    ranked = likely_first(ranked, found)
+    ranked, found = find_spans(asked, passages, headings, standings)
     sampling = GREEDY if strict or sampling is None else sampling
     most = min(_longest_answer(engine, strict), sampling.max_tokens)
     prompt = _fit(engine, question, passages, headings, ranked, strict, most)
@@ -150,6 +148,22 @@ def plan(
         refused=_refused(engine, signals),
         may_be_withheld=engine.is_ours and engine.calibration is not None,
     )
+
+
+def find_spans(
+    question: str,
+    passages: Sequence[str],
+    headings: Sequence[str] = (),
+    standings: Sequence[Standing] = (),
+) -> tuple[list[Sentence], list[FoundSpan]]:
+    """The sentences of the passages and the reader's spans in them, the likeliest to answer first.
+
+    Args:
+        question, passages, headings, standings: as in `plan`.
+    """
+    ranked = rank_sentences(question, passages, headings)
+    found = bundled_reader()(question, passages, headings, priors(ranked, passages, standings))
+    return likely_first(ranked, found), found
 
 
 def room_for_passages(engine: Engine, question: str, strict: bool) -> int:

@@ -72,9 +72,7 @@ class Parts:
                 self.settings.library,
                 embedder.fingerprint,
                 embedder.dimensions,
-                rerank=lambda question, hits: look_again(
-                    question, self.reranker(question, hits), bundled_reader
-                ),
+                rerank=lambda question, hits: look_again(question, self.reranker(question, hits)),
             )
 
         return self._once("library", open_library)

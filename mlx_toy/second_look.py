@@ -8,12 +8,12 @@ Yang et al. 2019, arXiv:1902.01718.)
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mlx_toy.evidence import Sentence
 from mlx_toy.lexicon import may_ask
-from mlx_toy.reader import Reader
+from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
 
 READ = 8  # passages: a few more than those that an answer is chosen from by default
@@ -40,18 +40,18 @@ class Standing:
     relevance: float | None
 
 
-def look_again(question: str, hits: Sequence[Hit], reader: Callable[[], Reader]) -> list[Hit]:
+def look_again(question: str, hits: Sequence[Hit]) -> list[Hit]:
     """The hits in a better order, with `odds` and `score` of those that were read.
 
     Args:
         question: any text; where it asks nothing, the reader has nothing to say to the order.
         hits: from the reranker, the best first.
-        reader: is called if it is needed.
     """
     first, rest = list(hits[:READ]), list(hits[READ:])
     if not first or not may_ask(question):
         return [*first, *rest]
-    odds = reader().best_odds(question, [h.text for h in first], [h.heading for h in first])
+    texts, headings = [hit.text for hit in first], [hit.heading for hit in first]
+    odds = bundled_reader().best_odds(question, texts, headings)
     read = [_read(hit, max(LEAST, nats)) for hit, nats in zip(first, odds, strict=True)]
     return [*sorted(read, key=lambda hit: -hit.score), *rest]
 

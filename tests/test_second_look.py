@@ -25,27 +25,27 @@ def hit(text: str, score: float, relevance: float = 0.5) -> Hit:
 
 def test_a_passage_that_answers_comes_before_one_that_scores_a_little_better():
     hits = [hit(STORY, 1.0), hit(OTHER, 0.9)]
-    first, second = look_again(QUESTION, hits, bundled_reader)
+    first, second = look_again(QUESTION, hits)
     assert (first.text, second.text) == (OTHER, STORY)
     assert first.odds is not None and second.odds is not None and first.odds > second.odds
     assert first.score == pytest.approx(0.9 + first.odds / NATS)
     # what no question can change: a far better score
-    assert look_again(QUESTION, [hit(STORY, 30.0), hits[1]], bundled_reader)[0].text == STORY
+    assert look_again(QUESTION, [hit(STORY, 30.0), hits[1]])[0].text == STORY
 
 
 def test_a_question_is_read_wherever_its_mark_stands():
     hits = [hit(STORY, 1.0), hit(OTHER, 0.9)]
     for asked in ("Is the crossing long? Thanks!", "Leaves it at noon (the ferry?)"):
-        assert all(one.odds is not None for one in look_again(asked, hits, bundled_reader))
+        assert all(one.odds is not None for one in look_again(asked, hits))
 
 
 def test_what_asks_nothing_and_what_lies_behind_keep_their_order():
     hits = [hit(f"{OTHER} {n}", float(-n)) for n in range(READ + 3)]
-    assert look_again("ferry island", hits, bundled_reader) == hits
-    read = look_again(QUESTION, hits, bundled_reader)
+    assert look_again("ferry island", hits) == hits
+    read = look_again(QUESTION, hits)
     assert read[READ:] == hits[READ:]
     assert {one.text for one in read} == {one.text for one in hits}
-    assert look_again(QUESTION, [], bundled_reader) == []
+    assert look_again(QUESTION, []) == []
 
 
 def test_a_standing_leaves_the_odds_to_the_reader():

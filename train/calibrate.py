@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from mlx_toy.choices import likely_first
 from mlx_toy.confidence import (
     CALIBRATION_FILE,
     FORMAT,
@@ -29,10 +28,14 @@ from mlx_toy.confidence import (
 from mlx_toy.embedder import Embedder, load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.errors import UserError
-from mlx_toy.evidence import rank_sentences
-from mlx_toy.grounding import below_heading, nearness, plan, signals_of, start_answer
-from mlx_toy.reader import bundled_reader
-from mlx_toy.second_look import priors
+from mlx_toy.grounding import (
+    below_heading,
+    find_spans,
+    nearness,
+    plan,
+    signals_of,
+    start_answer,
+)
 from train import logistic
 from train.arguments import positive
 from train.calibration_questions import SOURCE, Item, read_items
@@ -66,14 +69,10 @@ def measure(engine: Engine | None, embedder: Embedder, items: Sequence[Item]) ->
     outcomes = []
     for number, item in enumerate(items, start=1):
         if engine is None:
-            read = item.question, item.passages, item.headings
-            by_words = rank_sentences(*read)
-            found = bundled_reader()(*read, priors(by_words, item.passages, item.standings))
-            ranked = likely_first(by_words, found)
-            near = nearness(embedder, item.question, below_heading(ranked[0], item.headings))
-            signals = evidence_signals(
-                *read[:2], ranked, near, found, item.headings, item.standings
-            )
+            asked, above, standings = item.question, item.headings, item.standings
+            ranked, found = find_spans(asked, item.passages, above, standings)
+            near = nearness(embedder, asked, below_heading(ranked[0], above))
+            signals = evidence_signals(asked, item.passages, ranked, near, found, above, standings)
             outcomes.append(Outcome(item, signals))
         else:
             outcomes.append(_ask(engine, embedder, item))

@@ -23,7 +23,7 @@ from typing import Any
 
 from corpus.readers import read_json_lines
 from mlx_toy.documents import Document, read_text
-from mlx_toy.passages import Passage, split_passages, split_sentences
+from mlx_toy.passages import Passage, below_headings, split_passages, split_sentences
 from mlx_toy.words import words
 from train.retrieval_metrics import CUTOFFS
 
@@ -69,7 +69,7 @@ class QuestionSet:
     def texts(self) -> list[str]:
         """What is searched of each passage: its path of headings and its text, [P]."""
         return [
-            f"{passage.heading}\n{passage.text}" if passage.heading else passage.text
+            below_headings(passage.heading, passage.text)
             for _, passages in self.library
             for passage in passages
         ]

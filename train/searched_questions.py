@@ -21,7 +21,6 @@ from mlx_toy.hits import select_hits
 from mlx_toy.library import CANDIDATES as SEARCHED
 from mlx_toy.library import Library
 from mlx_toy.passages import Passage, below_headings
-from mlx_toy.reader import bundled_reader
 from mlx_toy.reranker import load_reranker
 from mlx_toy.rows import Hit
 from mlx_toy.second_look import FEW, look_again, standing
@@ -83,9 +82,7 @@ def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[I
                         vector = assistant.embedder.embed_queries([one.question])[0]
                         hits = plain.search(home[one.article], one.question, vector, SEARCHED)
                         hits = [hit for hit in hits if not _has(hit, one.answers)]
-                        hits = look_again(
-                            one.question, reranker(one.question, hits), bundled_reader
-                        )
+                        hits = look_again(one.question, reranker(one.question, hits))
                         hits = select_hits(hits[: CANDIDATES * shown], shown, ROOM, count)
                         if hits:
                             yield _item(one, hits)
