@@ -119,8 +119,8 @@ def searches(
         return table.search(query_type="hybrid").vector(vector).text(question).limit(K).to_list()
 
     reranker, embedder = load_reranker(), assistant.embedder
-    fused = Library(assistant.settings.library, embedder.fingerprint, embedder.dimensions)
-    with fused:
+    where = assistant.settings.library
+    with Library(where, embedder.fingerprint, embedder.dimensions) as fused:
         hits = {q: fused.search(WORKSPACE, q, vector, RERANKED) for q, vector in asked}
     ordered = {question: reranker(question, some) for question, some in hits.items()}
 

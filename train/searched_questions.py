@@ -10,6 +10,7 @@ trained on, and of everyday documents of our own that the reader has not seen.
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from typing import Any
 from corpus.readers import read_json_lines
 from mlx_toy.assistant import CANDIDATES, Assistant
 from mlx_toy.documents import Document
+from mlx_toy.embedder import Embedder
 from mlx_toy.hits import select_hits
 from mlx_toy.library import CANDIDATES as SEARCHED
 from mlx_toy.library import Library
 from mlx_toy.passages import Passage, below_headings
-from mlx_toy.reranker import load_reranker
+from mlx_toy.reranker import Reranker, load_reranker
 from mlx_toy.rows import Hit
 from mlx_toy.second_look import FEW, look_again, standing
 from mlx_toy.settings import Settings
@@ -67,28 +69,31 @@ def read_searched_items(data: Path, questions: int, seed: int = 0) -> Iterator[I
     home = {article: f"library-{place % LIBRARIES}" for place, article in enumerate(articles)}
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(library=directory)
-        assistant, shown = Assistant(settings), settings.passages
-        try:
+        shown, looked_at = settings.passages, CANDIDATES * settings.passages
+        with closing(Assistant(settings)) as assistant:
             _fill(assistant, records, everyday, home)
-            plain = Library(
-                directory, assistant.embedder.fingerprint, assistant.embedder.dimensions
-            )
-            for some in asked:
-                draw.shuffle(some)
-                for one in some[:questions]:
-                    hits = assistant.search(home[one.article], one.question, CANDIDATES * shown)
-                    yield _item(one, select_hits(hits, shown, ROOM, count))
-                    if some is asked[0]:
-                        vector = assistant.embedder.embed_queries([one.question])[0]
-                        hits = plain.search(home[one.article], one.question, vector, SEARCHED)
-                        hits = [hit for hit in hits if not _has(hit, one.answers)]
-                        hits = look_again(one.question, reranker(one.question, hits))
-                        hits = select_hits(hits[: CANDIDATES * shown], shown, ROOM, count)
-                        if hits:
-                            yield _item(one, hits)
-            plain.close()
-        finally:
-            assistant.close()
+            embedder = assistant.embedder
+            with Library(directory, embedder.fingerprint, embedder.dimensions) as plain:
+                for some in asked:
+                    draw.shuffle(some)
+                    for one in some[:questions]:
+                        hits = assistant.search(home[one.article], one.question, looked_at)
+                        yield _item(one, select_hits(hits, shown, ROOM, count))
+                        if some is asked[0]:
+                            hits = _lacking(one, home[one.article], plain, embedder, reranker)
+                            hits = select_hits(hits[:looked_at], shown, ROOM, count)
+                            if hits:
+                                yield _item(one, hits)
+
+
+def _lacking(
+    one: _Asked, workspace: str, plain: Library, embedder: Embedder, reranker: Reranker
+) -> list[Hit]:
+    """What the search would bring if the passages that have the answer were not there."""
+    vector = embedder.embed_queries([one.question])[0]
+    hits = plain.search(workspace, one.question, vector, SEARCHED)
+    hits = [hit for hit in hits if not _has(hit, one.answers)]
+    return look_again(one.question, reranker(one.question, hits))
 
 
 def _of_record(record: dict[str, Any]) -> _Asked:
