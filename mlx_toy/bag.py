@@ -1,16 +1,15 @@
 """The retriever's network: a text as a bag of words and word pieces, and the vector it becomes.
 
 Why so simple: on a CPU, elementwise work costs more than matrix products, and a bag of features
-times a table is one matrix product. A word is the sum of two rows chosen by hashing it (Svenstrup
-et al. 2017, arXiv:1709.03933), so that any word, a name never seen in training included, has a
-vector of its own, plus the rows of its pieces, which it shares with related words. Each row has two
-gains, one for questions and one for passages: "who" means much in a question, little in a passage.
-A small residual layer after pooling mixes the sum.
+times a table is one matrix product. A common word has a row of its own; any other is the sum of the
+rows of its pieces (Bojanowski et al. 2017, arXiv:1607.04606, have character n-grams), so that a
+name never seen in training has a vector, too. Each row has two gains, one for questions and one for
+passages: "who" means much in a question, little in a passage. A small residual layer after pooling
+mixes the sum.
 
 The vector of a text: normalise(x + W2 relu(W1 x)), x = normalise(sum of gain * row over features).
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,34 +34,39 @@ class BagConfig:
 
     Attributes:
         vocab_size: word pieces of the tokenizer, each a row.
-        buckets: rows that words are hashed to.
+        words: that have a row of their own.
         dimensions: of a vector.
         head_size: width of the residual layer after pooling.
     """
 
     vocab_size: int = 4096
-    buckets: int = 30720
+    words: int = 40000
     dimensions: int = 256
     head_size: int = 256
 
     @property
     def rows(self) -> int:
         """Rows of the table of features."""
-        return self.vocab_size + self.buckets
+        return self.vocab_size + self.words
 
 
 class Features:
-    """Texts to feature ids: the pieces and the two hashes of each word, lower case, no accents.
+    """Texts to feature ids: the row of each word, or of its pieces; lower case, no accents.
 
     Args:
         tokenizer: cuts words into pieces.
-        config: says where the hashed rows begin and how many there are.
+        known: the words that have a row of their own; these follow the rows of the pieces.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: BagConfig):
-        self.tokenizer = tokenizer
-        self.config = config
-        self._of_word: dict[str, list[int]] = {}
+    def __init__(self, tokenizer: Tokenizer, known: Sequence[str]):
+        self.tokenizer, self.known = tokenizer, known
+        self._of_word = {word: [tokenizer.vocab_size + place] for place, word in enumerate(known)}
+        self._most = len(known) + CACHED_WORDS
+
+    @property
+    def rows(self) -> int:
+        """Rows that the ids are of."""
+        return self.tokenizer.vocab_size + len(self.known)
 
     def __call__(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Distinct feature ids [F] of a text and their weights [F], 1 + ln(count)."""
@@ -73,16 +77,12 @@ class Features:
         return distinct, (1 + np.log(counts)).astype(np.float32)
 
     def of_word(self, word: str) -> list[int]:
-        """Feature ids of one word in lower case: two hashes, and its pieces."""
+        """Feature ids of one word in lower case."""
         found = self._of_word.get(word)
         if found is None:
-            if len(self._of_word) >= CACHED_WORDS:
-                self._of_word.clear()
-            digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
-            hashes = (int.from_bytes(half, "little") for half in (digest[:4], digest[4:]))
-            found = [self.config.vocab_size + value % self.config.buckets for value in hashes]
-            found += self.tokenizer.encode(" " + word)
-            self._of_word[word] = found
+            found = self.tokenizer.encode(" " + word)
+            if len(self._of_word) < self._most:
+                self._of_word[word] = found
         return found
 
 

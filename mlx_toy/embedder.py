@@ -21,7 +21,9 @@ import numpy as np
 from mlx_toy.bag import MODEL_TYPE, BagConfig, BagModel, Features, to_matrix
 from mlx_toy.bert import FILES, BertEmbedder, prompts_of
 from mlx_toy.errors import UserError
-from mlx_toy.int8_rows import to_int8
+from mlx_toy.int8_rows import from_int8, to_int8
+from mlx_toy.known_words import NAME as WORDS
+from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
 BUNDLED = Path(__file__).parent / "weights" / "embedder"
@@ -55,19 +57,18 @@ class BagEmbedder:
 
     Args:
         model: evaluated; it is not changed.
-        tokenizer: cuts words into pieces.
+        features: of texts.
         fingerprint: of the files it came from.
         default_threshold: cosine under which nothing is near.
     """
 
     def __init__(
-        self, model: BagModel, tokenizer: Tokenizer, fingerprint: str, default_threshold: float
+        self, model: BagModel, features: Features, fingerprint: str, default_threshold: float
     ):
         self.dimensions = model.config.dimensions
         self.fingerprint = fingerprint
         self.default_threshold = default_threshold
-        self.model, self.tokenizer = model, tokenizer
-        self._features = Features(tokenizer, model.config)
+        self.model, self.features = model, features
         self._lock = threading.Lock()
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:
@@ -83,7 +84,7 @@ class BagEmbedder:
         for start in range(0, len(texts), BATCH):
             with self._lock:
                 columns, matrix = to_matrix(
-                    [self._features(t) for t in texts[start : start + BATCH]]
+                    [self.features(t) for t in texts[start : start + BATCH]]
                 )
                 batch = self.model(mx.array(columns), mx.array(matrix), is_query)
                 vectors[start : start + BATCH] = np.array(batch)
@@ -117,12 +118,12 @@ def load_embedder(path_or_name: str | Path | None = None) -> Embedder:
     )
 
 
-def save_embedder(model: BagModel, tokenizer: Tokenizer, threshold: float, path: Path) -> None:
+def save_embedder(model: BagModel, features: Features, threshold: float, path: Path) -> None:
     """Write our retriever: rows of the table as int8 with a scale each, the rest as float16.
 
     Args:
         model: trained.
-        tokenizer: that it was trained with.
+        features: that it was trained with.
         threshold: cosine under which nothing is near.
         path: an existing directory.
     """
@@ -134,34 +135,34 @@ def save_embedder(model: BagModel, tokenizer: Tokenizer, threshold: float, path:
         "passage_gain": model.passage_gain,
         "up": model.up.astype(mx.float16),
         "down": model.down.astype(mx.float16),
+        WORDS: to_bytes(features.known),
     }
     mx.save_safetensors(str(path / WEIGHTS), arrays)
-    (path / FILE_NAME).write_bytes(tokenizer.model_proto)
+    (path / FILE_NAME).write_bytes(features.tokenizer.model_proto)
     config = {"model_type": MODEL_TYPE, **asdict(model.config), "default_threshold": threshold}
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _load_bag(path: Path, config: dict[str, Any]) -> BagEmbedder:
     try:
-        tokenizer = Tokenizer.load(path)
         threshold = float(config.pop("default_threshold"))
         config.pop("model_type")
         model = BagModel(BagConfig(**config))
         loaded = mx.load(str(path / WEIGHTS))
         assert isinstance(loaded, dict)
-        scale = loaded.pop("embedding_scale")[:, None]
-        loaded["embedding"] = loaded["embedding"].astype(mx.float32) * scale
+        features = Features(Tokenizer.load(path), from_bytes(loaded.pop(WORDS)))
+        loaded["embedding"] = from_int8(loaded["embedding"], loaded.pop("embedding_scale"))
         weights = [(name, value.astype(mx.float32)) for name, value in loaded.items()]
         model.load_weights(weights)
-        if model.config.vocab_size != tokenizer.vocab_size:
-            raise ValueError(f"its tokenizer has {tokenizer.vocab_size} pieces")
+        if model.config.rows != features.rows:
+            raise ValueError(f"its words and pieces are {features.rows}")
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"the embedder at {path} cannot be read ({error}): copy or train it again"
         ) from error
     mx.eval(model.parameters())  # so that any thread may use them
     files = [path / WEIGHTS, path / FILE_NAME]
-    return BagEmbedder(model, tokenizer, _fingerprint(files, repr(model.config)), threshold)
+    return BagEmbedder(model, features, _fingerprint(files, repr(model.config)), threshold)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.bag import BagConfig, Features
+from mlx_toy.bag import Features
 from mlx_toy.errors import UserError
-from mlx_toy.int8_rows import to_int8
+from mlx_toy.int8_rows import from_int8, to_int8
+from mlx_toy.known_words import NAME as WORDS
+from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
 from mlx_toy.reader_network import ReaderConfig, Weights, network
@@ -68,27 +70,28 @@ class Reader:
     Args:
         weights: of the network, by name.
         rarity: surprise of a stem, by bucket, in nats [lexicon.BUCKETS].
+        meanings: of pieces and words, which the network does not change [rows, M].
         config: sizes.
-        tokenizer: cuts words into pieces.
+        features: a word's rows.
     """
 
     def __init__(
         self,
         weights: Weights,
         rarity: np.ndarray,
+        meanings: np.ndarray,
         config: ReaderConfig,
-        tokenizer: Tokenizer,
+        features: Features,
     ) -> None:
-        self.weights, self.rarity, self.config = weights, rarity, config
-        self.tokenizer = tokenizer
+        self.weights, self.rarity, self.meanings = weights, rarity, meanings
+        self.config, self.features = config, features
         self._lock = threading.Lock()
         self.forget_words()
 
     def forget_words(self) -> None:
         """Begin with no words and nothing read: to bound memory, and after the weights change."""
         self._remembered: dict[tuple[str, str, str], list[_Found]] = {}
-        bag = BagConfig(self.config.vocab_size, self.config.buckets)
-        self.vocabulary = Vocabulary(Features(self.tokenizer, bag), self.rarity)
+        self.vocabulary = Vocabulary(self.features, self.rarity, self.meanings)
 
     def __call__(
         self,
@@ -229,12 +232,14 @@ def _spans(passage: str, text: Text, begins: np.ndarray, ends: np.ndarray) -> li
 
 
 def save_reader(reader: Reader, path: Path) -> None:
-    """Write a reader: the table as int8 with a scale for each row, the rest as float16."""
+    """Write a reader: its tables as int8 with a scale for each row, the rest as float16."""
     arrays = {name: value.astype(mx.float16) for name, value in reader.weights.items()}
     arrays["table"], arrays["table_scale"] = to_int8(np.array(reader.weights["table"]))
+    arrays["meanings"], arrays["meanings_scale"] = to_int8(reader.meanings)
     arrays["rarity"] = mx.array(reader.rarity.astype(np.float16))
+    arrays[WORDS] = to_bytes(reader.features.known)
     mx.save_safetensors(str(path / WEIGHTS), arrays)
-    (path / FILE_NAME).write_bytes(reader.tokenizer.model_proto)
+    (path / FILE_NAME).write_bytes(reader.features.tokenizer.model_proto)
     config = {"model_type": MODEL_TYPE, **asdict(reader.config)}
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
@@ -252,11 +257,14 @@ def load_reader(path: str | Path) -> Reader:
             raise ValueError("it is of another type")
         loaded = mx.load(str(path / WEIGHTS))
         assert isinstance(loaded, dict)
+        features = Features(Tokenizer.load(path), from_bytes(loaded.pop(WORDS)))
+        meanings = np.array(from_int8(loaded.pop("meanings"), loaded.pop("meanings_scale")))
+        table = from_int8(loaded.pop("table"), loaded.pop("table_scale"))
         weights = {name: value.astype(mx.float32) for name, value in loaded.items()}
-        weights["table"] = weights["table"] * weights.pop("table_scale")[:, None]
+        weights["table"] = table
         rarity = np.array(weights.pop("rarity"))
         mx.eval(weights)
-        reader = Reader(weights, rarity, ReaderConfig(**config), Tokenizer.load(path))
+        reader = Reader(weights, rarity, meanings, ReaderConfig(**config), features)
         reader("check", ["check"])
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(

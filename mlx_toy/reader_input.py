@@ -1,11 +1,13 @@
 """A question and a passage as the numbers that the reader sees.
 
-A token's vector comes from its word and its pieces (`bag.py`), so that a name never seen before has
+A token's vector comes from its word or its pieces (`bag.py`), so that a name never seen before has
 one too. Beside it stand what the token looks like (`lexicon.py`), how rare it is, and whether the
 question has it: whether a word stands in the question says more than any other sign of where an
-answer is (Weissenborn et al. 2017, arXiv:1703.04816; Chen et al. 2017, arXiv:1704.00051). The
-headings above a passage are read with it, as words that every sentence may lean on: below "Opening
-hours" nobody writes "opening hours" again.
+answer is (Weissenborn et al. 2017, arXiv:1703.04816; Chen et al. 2017, arXiv:1704.00051). People
+ask in other words than stand there, so a second vector of each word says what it means, and how
+near it comes to a word of the question counts beside whether it is one. The headings above a
+passage are read with it, as words that every sentence may lean on: below "Opening hours" nobody
+writes "opening hours" again.
 """
 
 from collections.abc import Sequence
@@ -19,11 +21,13 @@ from mlx_toy.lexicon import QUESTION_TYPES as TYPES
 from mlx_toy.sentences import split_sentences
 
 PASSAGE_TOKENS, QUESTION_TOKENS, HEADING_TOKENS = 400, 40, 40  # that are read of each
-IDS = 8  # rows of the table that make a word: its two hashes and up to six pieces
+IDS = 8  # rows of the table that make a word, at most: its own, or its pieces
+FAR = 0.25  # cosine under which two words have nothing to do with each other
+TINY = 1e-6
 RAREST = 12.0  # nats of surprise of a word that no text had
 SHAPES = 8
 OWN = SHAPES + 3  # features of a token alone
-PASSAGE_FEATURES, QUESTION_FEATURES = OWN + 10, OWN + 2 + TYPES
+PASSAGE_FEATURES, QUESTION_FEATURES = OWN + 15, OWN + 3 + TYPES
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,15 @@ class Vocabulary:
     Args:
         features: a word's rows of the table.
         rarity: surprise of a stem, by bucket, in nats [lexicon.BUCKETS].
+        meanings: of the rows; a word's vector is their sum [rows, M].
     """
 
-    def __init__(self, features: Features, rarity: np.ndarray) -> None:
+    def __init__(self, features: Features, rarity: np.ndarray, meanings: np.ndarray) -> None:
         self.lexicon = Lexicon()
-        self._features, self._rarity = features, rarity
+        self._features, self._rarity, self._meanings = features, rarity, meanings
         self._ids = np.zeros((1024, IDS), np.int32)
         self._used = np.zeros((1024, IDS), np.float32)
+        self._meant = np.zeros((1024, meanings.shape[1]), np.float32)
         self._known = 0
 
     def read(self, text: str, limit: int, heading: str = "") -> Text:
@@ -98,16 +104,27 @@ class Vocabulary:
 
     def word_rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the table of these words [N, IDS], and which of them count, 1 or 0 [N, IDS]."""
+        self._learn()
+        return self._ids[rows], self._used[rows]
+
+    def meanings(self, rows: np.ndarray) -> np.ndarray:
+        """What these words mean, unit vectors [N, M]; of marks, too."""
+        self._learn()
+        return self._meant[rows]
+
+    def _learn(self) -> None:
         words = self.lexicon.words
         while len(words) > len(self._ids):
-            self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
-            self._used = np.concatenate([self._used, np.zeros_like(self._used)])
+            for name in ("_ids", "_used", "_meant"):
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
         for row in range(self._known, len(words)):
             ids = self._features.of_word(words[row])[:IDS]
             self._ids[row, : len(ids)] = ids
             self._used[row, : len(ids)] = 1
+            meant = self._meanings[ids].sum(0)
+            self._meant[row] = meant / max(float(np.linalg.norm(meant)), TINY)
         self._known = len(words)
-        return self._ids[rows], self._used[rows]
 
     def pair(self, question: str, asked: Text, passage: Text) -> Pair:
         """What is seen of a question and a passage.
@@ -135,6 +152,11 @@ class Vocabulary:
         covered = (in_sentence @ weight.astype(np.float32)).astype(np.float32)  # [S]
         found: np.ndarray = np.logical_or.reduce(in_sentence, axis=0)
         here = covered[passage.sentences]
+        near = self._near(asked.rows, passage.rows, same_stem, q[:, SHAPE] != MARK)  # [T, J]
+        best = np.zeros((sentences, len(q)), np.float32)  # nearest to each word of the question
+        np.maximum.at(best, passage.sentences, near)
+        best = np.maximum(best, near[: passage.heading].max(0, initial=0.0))
+        meant = best @ weight.astype(np.float32)  # [S]
         features = [
             self._alone(p),
             np.stack(
@@ -149,19 +171,39 @@ class Vocabulary:
                     np.log1p(passage.sentences) / 3,
                     np.ones(len(p)),
                     np.arange(len(p)) < passage.heading,
+                    5 * (near * weight).max(1),
+                    (near * telling).max(1) / RAREST,
+                    meant[passage.sentences],
+                    meant[passage.sentences] >= meant.max(),
+                    np.full(len(p), best.max(0) @ weight),
                 ],
                 axis=1,
             ),
         ]
         kind = np.zeros((len(q), TYPES))
         kind[:, question_type(question)] = 1
-        of_question = [self._alone(q), found[:, None], 5 * weight[:, None], kind]
+        nearest = best.max(0)[:, None]
+        of_question = [self._alone(q), found[:, None], 5 * weight[:, None], kind, nearest]
         return Pair(
             asked.rows,
             np.concatenate(of_question, 1).astype(np.float32),
             passage.rows,
             np.concatenate(features, 1).astype(np.float32),
         )
+
+    def _near(
+        self, asked: np.ndarray, passage: np.ndarray, same: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """How near in meaning each word of the passage is to each of the question, 0 to 1 [T, J].
+
+        Args:
+            asked, passage: rows of the lexicon [J] and [T].
+            same: whether they have one stem, which is as near as can be [T, J].
+            counts: which words of the question are no marks [J].
+        """
+        cosines = self.meanings(passage) @ self.meanings(asked).T
+        near: np.ndarray = np.maximum((cosines - FAR) / (1 - FAR), same) * counts
+        return np.maximum(near, 0)
 
     def _alone(self, tokens: np.ndarray) -> np.ndarray:
         """Features of tokens alone [N, OWN]."""
@@ -177,6 +219,7 @@ class PairBatch:
 
     Attributes:
         ids, used: of the distinct words, from `Vocabulary.word_rows` [U, IDS].
+        meanings: of the distinct words [U, M].
         question, passage: numbers of words [B, J] and [B, T].
         question_features, passage_features: [B, J, F] and [B, T, F]; 0 where padded.
         question_mask, passage_mask: 1 for a token, 0 for padding [B, J] and [B, T].
@@ -184,6 +227,7 @@ class PairBatch:
 
     ids: np.ndarray
     used: np.ndarray
+    meanings: np.ndarray
     question: np.ndarray
     passage: np.ndarray
     question_features: np.ndarray
@@ -202,6 +246,7 @@ def to_batch(pairs: Sequence[Pair], vocabulary: Vocabulary) -> PairBatch:
     return PairBatch(
         ids,
         used,
+        vocabulary.meanings(distinct),
         where[: question.size].reshape(question.shape).astype(np.int32),
         where[question.size :].reshape(passage.shape).astype(np.int32),
         _pad([pair.question_features for pair in pairs])[0],

@@ -22,6 +22,7 @@ from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, PairBatch
 
 Weights = dict[str, mx.array]
 
+SPREAD = 0.02  # deviation of the values of the table to begin with
 NEVER = -1e9  # score of a padded place
 _SHARED = (1, 1)  # gaps between the taps of the layers that both texts pass
 _MIXED = (1, 2, 4, 8, 1)  # and of the layers that only the passage passes, question in mind
@@ -39,34 +40,32 @@ class ReaderConfig:
 
     Attributes:
         vocab_size: word pieces of the tokenizer, each a row of the table.
-        buckets: rows that words are hashed to.
-        dimensions: of a word's vector.
+        words: that have a row of their own.
+        dimensions: of a word's vector that is learned.
+        meaning: dimensions of what it means, which is not.
         width: of a layer.
     """
 
     vocab_size: int = 4096
-    buckets: int = 30720
+    words: int = 40000
     dimensions: int = 128
+    meaning: int = 128
     width: int = 128
 
 
-def first_weights(config: ReaderConfig, table: np.ndarray, seed: int) -> Weights:
-    """Weights to begin training with.
-
-    Args:
-        config: sizes.
-        table: vectors of words and pieces [vocab_size + buckets, dimensions].
-        seed: of the rest.
-    """
+def first_weights(config: ReaderConfig, seed: int) -> Weights:
+    """Weights to begin training with, at random."""
     random, d = np.random.default_rng(seed), config.width
+    table = random.normal(0, SPREAD, (config.vocab_size + config.words, config.dimensions))
     weights = {"table": mx.array(table.astype(np.float32))}
 
     def add(name: str, rows: int, columns: int, gain: float = 1.0) -> None:
         values = random.normal(0, gain * rows**-0.5, (rows, columns))
         weights[name] = mx.array(values.astype(np.float32))
 
-    add("question_in", config.dimensions + QUESTION_FEATURES, d)
-    add("passage_in", config.dimensions + PASSAGE_FEATURES, d)
+    vector = config.dimensions + config.meaning
+    add("question_in", vector + QUESTION_FEATURES, d)
+    add("passage_in", vector + PASSAGE_FEATURES, d)
     for layer in range(_LAST + 1 + len(_DEEPER)):
         weights[f"norm_{layer}"] = mx.ones((d,))
         add(f"taps_{layer}", _TAPS * d, d, 2**0.5)
@@ -108,7 +107,8 @@ def network(
     """
     width = weights["keys"].shape[0]
     rows = weights["table"][mx.array(batch.ids)] * mx.array(batch.used)[:, :, None]
-    words = _drop(rows.sum(1), dropped)  # [U, E]
+    words = mx.concatenate([rows.sum(1), mx.array(batch.meanings)], -1)
+    words = _drop(words, dropped)  # [U, E + M]
     q_mask, p_mask = mx.array(batch.question_mask), mx.array(batch.passage_mask)
     p_features = mx.array(batch.passage_features)
     question = _enter(

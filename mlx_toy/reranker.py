@@ -15,7 +15,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.bag import BagConfig, Features
+from mlx_toy.bag import Features
 from mlx_toy.errors import UserError
-from mlx_toy.int8_rows import to_int8
+from mlx_toy.int8_rows import from_int8, to_int8
+from mlx_toy.known_words import NAME as WORDS
+from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.lexicon import MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
 from mlx_toy.passages import below_headings
@@ -76,8 +78,7 @@ class Reranker:
         arrays: weights by name, float32: those in `NET`, and `mean`, `deviation` [F] of the
             features, `rarity` [BUCKETS], `table`, `query_gain`, `passage_gain` of the word
             vectors, `order` [1 + E] and `relevance` [3 + E] (weights of the last linear steps).
-        tokenizer: cuts words into pieces for their vectors.
-        bag: sizes of the network that the table is of.
+        features: a word's rows of the table.
         default_threshold: relevance of a question's best passage under which nothing is near.
         fingerprint: short hex digest of the files.
     """
@@ -85,14 +86,12 @@ class Reranker:
     def __init__(
         self,
         arrays: dict[str, np.ndarray],
-        tokenizer: Tokenizer,
-        bag: BagConfig,
+        features: Features,
         default_threshold: float,
         fingerprint: str = "",
     ) -> None:
-        self.arrays, self.bag, self.tokenizer = arrays, bag, tokenizer
+        self.arrays, self.words = arrays, features
         self.default_threshold, self.fingerprint = default_threshold, fingerprint
-        self._features = Features(tokenizer, bag)
         self._lock = threading.Lock()
         self.forget_passages()
 
@@ -103,7 +102,7 @@ class Reranker:
         table, query_gain, passage_gain = (
             self.arrays[name] for name in ("table", "query_gain", "passage_gain")
         )
-        self._vectors = WordVectors(self._features, table, query_gain, passage_gain, self._lexicon)
+        self._vectors = WordVectors(self.words, table, query_gain, passage_gain, self._lexicon)
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
         """The hits in a better order, with `score` and `relevance`.
@@ -220,11 +219,12 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:
             raise ValueError(f"it is of type {config['model_type']!r}")
-        arrays = read_weights(path)
-        bag, threshold = BagConfig(**config["bag"]), float(config["default_threshold"])
+        arrays, known = read_weights(path)
+        features = Features(Tokenizer.load(path), known)
+        threshold = float(config["default_threshold"])
         content = [(path / name).read_bytes() for name in (WEIGHTS, CONFIG)]
         fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[:16]
-        reranker = Reranker(arrays, Tokenizer.load(path), bag, threshold, fingerprint)
+        reranker = Reranker(arrays, features, threshold, fingerprint)
         one = np.ones(1, np.float32)
         reranker.score("check", Candidates(["check"], [""], one, one, one, one, one))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -234,18 +234,18 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
     return reranker
 
 
-def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The weights in a reranker's directory, by name, float32.
+def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The weights in a reranker's directory, by name, float32, and its words.
 
     Raises:
         RuntimeError: there are none.
-        LookupError: they are no reranker's.
+        LookupError, ValueError: they are no reranker's.
     """
     loaded = mx.load(str(path / WEIGHTS))
     assert isinstance(loaded, dict)
-    arrays = {name: np.array(value, np.float32) for name, value in loaded.items()}
-    arrays["table"] *= arrays.pop("table_scale")[:, None]
-    return arrays
+    known = from_bytes(loaded.pop(WORDS))
+    loaded["table"] = from_int8(loaded["table"], loaded.pop("table_scale"))
+    return {name: np.array(value, np.float32) for name, value in loaded.items()}, known
 
 
 def save_reranker(reranker: Reranker, path: Path) -> None:
@@ -254,11 +254,11 @@ def save_reranker(reranker: Reranker, path: Path) -> None:
     kept = ("mean", "deviation", "order", "relevance")
     arrays = {n: v if n in kept else v.astype(mx.float16) for n, v in arrays.items()}
     arrays["table"], arrays["table_scale"] = to_int8(reranker.arrays["table"])
+    arrays[WORDS] = to_bytes(reranker.words.known)
     mx.save_safetensors(str(path / WEIGHTS), arrays)
-    (path / FILE_NAME).write_bytes(reranker.tokenizer.model_proto)
+    (path / FILE_NAME).write_bytes(reranker.words.tokenizer.model_proto)
     config = {
         "model_type": MODEL_TYPE,
-        "bag": asdict(reranker.bag),
         "default_threshold": reranker.default_threshold,
     }
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")

@@ -17,7 +17,7 @@ from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
 
 READ = 8  # passages: a few more than those that an answer is chosen from by default
-NATS = 3.0  # of the reader that a point of the reranker's score is worth; 2 to 4 are as good
+NATS = 4.0  # of the reader that a point of the reranker's score is worth; 3 to 6 are as good
 WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`), but
 MOST_NATS = 6.0  # at most so many: a passage may repeat a long question and not answer it
 FEW = 6  # passages: from so many on the reranker's relevance counts

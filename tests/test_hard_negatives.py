@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlx_toy.bag import BagConfig, Features
+from mlx_toy.bag import Features
 from mlx_toy.loaded_model import BUNDLED
 from mlx_toy.tokenizer import Tokenizer
 from train.embedder_data import draw, to_pairs
@@ -30,7 +30,7 @@ def test_a_passage_with_the_same_query_is_no_negative():
 
 def test_a_batch_holds_each_passage_once_and_the_right_ones_first():
     tokenizer = Tokenizer.load(BUNDLED)
-    features = Features(tokenizer, BagConfig(tokenizer.vocab_size, buckets=64))
+    features = Features(tokenizer, ["hill", "fox"])
     names = ["fox", "owl", "crow", "bear", "wolf", "hare"]
     groups = {
         name: [
@@ -39,7 +39,7 @@ def test_a_batch_holds_each_passage_once_and_the_right_ones_first():
         ]
         for name in names
     } | {"filler": FILLER}
-    pairs = to_pairs("qa/squad_train", groups, features, None)
+    pairs = to_pairs("qa/squad_train", groups, features)
     assert any(len(found) for found in pairs.hard)
     for seed in range(5):
         batch = draw(pairs, size=8, group=2, random=np.random.default_rng(seed))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval_fixtures import write_data
+from retrieval_fixtures import write_data, write_everyday
 
 from mlx_toy.choices import CHOICES, likely_first, likely_regions
 from mlx_toy.errors import UserError
@@ -178,26 +178,6 @@ def test_training_learns_a_made_up_world_and_writes_what_loads(tmp_path):
     assert "CC-BY-SA" in (out / "README.md").read_text().upper().replace(" ", "-")
     text = world(1)[0]["context"].replace("0", "999")
     assert best("Who is the mayor of Alm999?", [text], load_reader(out)) == "Bo Strand999"
-
-
-def write_everyday(folder):
-    """A file of our own questions: of eight documents, the first is held out."""
-    records = [
-        {
-            "id": f"everyday/{i}",
-            "title": f"House rules {i}",
-            "heading": f"Room {i}",
-            "text": f"The key of room {i} hangs in cupboard {i + 20}.",
-            "questions": [
-                {"question": "Where is the key?", "answer": [22, 22 + len("in cupboard 20")]},
-                {"question": "Who has the key?", "answer": None},
-            ],
-        }
-        for i in range(8)
-    ]
-    file = folder / "everyday.jsonl"
-    file.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return file
 
 
 def test_the_command_trains_and_says_the_figures(tmp_path, capsys):

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlx_toy.embedder import load_embedder
+from mlx_toy.embedder import BUNDLED, load_embedder
+from mlx_toy.tokenizer import Tokenizer
 from train import teacher as teacher_module
-from train.teacher import LONGEST, Teacher, beginning, to_dimensions
+from train.lesson import piece_rows
+from train.teacher import Teacher, to_dimensions
 
 
 class Counting:
@@ -61,16 +63,21 @@ def test_vectors_of_another_teacher_are_not_taken(tmp_path: Path):
     assert len(Teacher(other, tmp_path).missing(TEXTS)) == len(TEXTS)
 
 
-def test_teacher_reads_whole_words():
-    assert beginning("short") == "short"
-    cut = beginning("word " * 200)
-    assert len(cut) <= LONGEST and cut.endswith("word")
-
-
 def test_fewer_dimensions_keep_what_differs():
     vectors = np.random.default_rng(0).normal(size=(50, 3)) @ np.eye(3, 8) + 5.0
-    short = to_dimensions(vectors, 3)
+    short = to_dimensions(vectors, 3, vectors)
     centred = vectors - vectors.mean(0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     assert np.abs(short @ short.T - centred @ centred.T).max() < 1e-4
-    assert to_dimensions(vectors, 12).shape == (50, 12)
+    assert to_dimensions(vectors, 12, vectors).shape == (50, 12)
+
+
+def test_rows_of_pieces_add_up_to_the_words_that_they_were_made_of():
+    tokenizer = Tokenizer.load(BUNDLED)
+    words = [f"{a}{b}" for a in ("sun", "moon", "rain", "snow") for b in ("light", "fall", "day")]
+    random = np.random.default_rng(0)
+    made_of = random.normal(size=(tokenizer.vocab_size, 8))
+    vectors = np.stack([made_of[tokenizer.encode(" " + word)].sum(0) for word in words])
+    rows = piece_rows(tokenizer, words * 50, np.concatenate([vectors] * 50))
+    sums = np.stack([rows[tokenizer.encode(" " + word)].sum(0) for word in words])
+    assert np.allclose(sums, vectors, atol=0.3)

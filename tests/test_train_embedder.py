@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retrieval_fixtures import ANIMALS, PLACES, write_data
+from retrieval_fixtures import ANIMALS, PLACES, write_data, write_everyday
 
 from mlx_toy.embedder import BUNDLED, load_embedder
 from mlx_toy.errors import UserError
 from train import embedder as command
 from train.definitions import definition_groups, without_held_out
-from train.retrieval_data import MIXTURE, Passage, group_records, sources, split_held_out
+from train.retrieval_data import SOURCES, Passage, group_records, sources, split_held_out
 from train.retrieval_metrics import bm25_scores, evaluate, figures, ranks
 
 
@@ -38,8 +38,13 @@ def records() -> list[dict]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory in the layout of the catalogue, and under its file names."""
-    files = [source.file for source in sources(tuple(MIXTURE))]
+    files = [source.file for source in sources(SOURCES)]
     return write_data(tmp_path / "data", records(), files)
+
+
+@pytest.fixture
+def everyday(tmp_path_factory) -> Path:
+    return write_everyday(tmp_path_factory.mktemp("everyday"))
 
 
 def options(*flags: str | Path) -> argparse.Namespace:
@@ -48,9 +53,12 @@ def options(*flags: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(flag) for flag in flags])
 
 
-def test_command_writes_a_directory_that_loads_and_replaces_it_whole(data, tmp_path, capsys):
+def test_command_writes_a_directory_that_loads_and_replaces_it_whole(
+    data, everyday, tmp_path, capsys
+):
     out = tmp_path / "out"
-    flags = ("--data", data, "--tokenizer", BUNDLED, "--out", out, "--buckets", 64)
+    flags = ("--data", data, "--everyday", everyday, "--tokenizer", BUNDLED, "--out", out)
+    flags = (*flags, "--words", 64)
     command.run(options(*flags, "--dimensions", 16, "--steps", 2))
     embedder = load_embedder(out)
     assert embedder.dimensions == 16
@@ -70,9 +78,9 @@ def test_command_writes_a_directory_that_loads_and_replaces_it_whole(data, tmp_p
     assert "| SQuAD dev |" in capsys.readouterr().out
 
 
-def test_command_goes_on_from_a_retriever_of_ours(data, tmp_path, capsys):
-    flags = ("--data", data, "--out", tmp_path / "further", "--init", BUNDLED, "--steps")
-    command.run(options(*flags, 1, "--rate", 0))
+def test_command_goes_on_from_a_retriever_of_ours(data, everyday, tmp_path, capsys):
+    flags = ("--data", data, "--everyday", everyday, "--init", BUNDLED, "--steps", 1)
+    command.run(options(*flags, "--out", tmp_path / "further", "--rate", 0))
     before, after = load_embedder(), load_embedder(tmp_path / "further")
     texts = ["The tower stood by the sea.", "Who built it?"]
     same = before.embed_passages(texts) @ after.embed_passages(texts).T
@@ -82,8 +90,7 @@ def test_command_goes_on_from_a_retriever_of_ours(data, tmp_path, capsys):
     bundled = json.loads((BUNDLED / "report.json").read_text())
     assert report["before"]["command"] == bundled["command"]
     assert report["teacher"] == bundled["teacher"]
-    out = ("--data", data, "--out", tmp_path / "mean", "--init", BUNDLED, "--steps", 1)
-    command.run(options(*out, "--kept", 0.5))
+    command.run(options(*flags, "--out", tmp_path / "mean", "--kept", 0.5))
     assert "--kept 0.5" in json.loads((tmp_path / "mean" / "report.json").read_text())["command"]
 
 
@@ -101,7 +108,7 @@ def test_command_refuses_what_it_cannot_do(data, tmp_path):
         BUNDLED,
         "--dimensions",
         8,
-        "--buckets",
+        "--words",
         64,
         "--steps",
         1,

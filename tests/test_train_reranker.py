@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retrieval_fixtures import ANIMALS, PLACES, write_data
+from retrieval_fixtures import ANIMALS, PLACES, write_data, write_everyday
 
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
@@ -15,7 +15,7 @@ from mlx_toy.reranker import BUNDLED, load_reranker
 from train import reranker as command
 from train.reranker_data import TrainingLibrary, WordIndex, deal, foreign, sample
 from train.reranker_fit import Recipe
-from train.retrieval_data import Passage, sources
+from train.retrieval_data import EVERYDAY, Passage, sources
 
 
 def records() -> list[dict]:
@@ -49,14 +49,18 @@ def options(*flags: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(flag) for flag in flags])
 
 
-def test_command_writes_a_directory_that_loads_and_is_the_same_again(data, tmp_path, capsys):
+def test_command_writes_a_directory_that_loads_and_is_the_same_again(
+    data, tmp_path, tmp_path_factory, capsys
+):
     out = tmp_path / "out"
-    flags = ("--data", data, "--out", out, "--questions", 40, "--epochs", 1)
+    everyday = write_everyday(tmp_path_factory.mktemp("everyday"))
+    flags = ("--data", data, "--everyday", everyday, "--out", out, "--questions", 40)
+    flags = (*flags, "--epochs", 1)
     command.run(options(*flags))
     first = load_reranker(out)
     report = json.loads((out / "report.json").read_text())
     assert report["calibration"]["own_questions_kept"] >= 0.95
-    assert set(report["held_out"]) == set(command.QUESTIONS)
+    assert set(report["held_out"]) == {*command.QUESTIONS, EVERYDAY}
     assert "CC-BY-SA-4.0" in (out / "README.md").read_text()
     command.run(options(*flags))
     assert load_reranker(out).fingerprint == first.fingerprint

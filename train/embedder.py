@@ -7,10 +7,10 @@
 The network is a bag of words (`mlx_toy/bag.py`); `train/embedder_data.py` says what a batch of
 questions, passages and hard negatives is, `train/embedder_fit.py` how the weights are learned.
 
-With `--teacher DIR`, a sentence-transformers BERT such as all-MiniLM-L6-v2, our network also learns
-to agree with it: on words, on short texts, and on which passages a question is near. The teacher is
-slow (it reads 20 million tokens: minutes on a GPU, hours on one core), so its vectors are kept in
-the directory `--teacher-vectors`, and a run that was interrupted goes on.
+With `--teacher DIR`, a sentence-transformers BERT such as all-MiniLM-L6-v2, our network begins with
+what it says of words, and learns to agree with it on words and short texts (`train/lesson.py`). The
+teacher is slow (some twenty minutes of one core), so its vectors are kept in the directory
+`--teacher-vectors`, and a run that was interrupted goes on.
 
 An interrupted run leaves the directory as it was; a finished one replaces it whole.
 """
@@ -22,7 +22,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mlx.utils import tree_flatten
 
 from corpus.catalog import data_directory
@@ -31,14 +30,20 @@ from mlx_toy.bag import BagConfig, BagModel, Features
 from mlx_toy.embedder import CONFIG, BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
+from train.common_words import common_words
 from train.definitions import definition_groups, held_out_sets, without_held_out
-from train.embedder_data import NOT_TAUGHT, Lesson, common_words, texts_of, to_pairs
+from train.embedder_data import to_pairs
 from train.embedder_fit import Recipe, log, start, train
+from train.everyday import FILE as EVERYDAY_FILE
+from train.everyday import everyday_groups
+from train.lesson import Lesson, take_lesson, texts_to_read
 from train.retrieval_data import (
     DEFINITIONS,
+    EVERYDAY,
     HEADINGS,
     MIXTURE,
     QUESTION_SOURCES,
+    SOURCES,
     Groups,
     read_groups,
     sources,
@@ -46,11 +51,10 @@ from train.retrieval_data import (
 )
 from train.retrieval_report import THRESHOLD_SOURCE, evaluation_table, write_directory
 from train.retrieval_sets import QuestionSet
-from train.teacher import Teacher, beginning, to_dimensions
+from train.teacher import Teacher
 
-GLOSSES = "pairs/wordnet"  # its passages are short texts
 KEPT_FACTS = ("command", "teacher", "training_seconds", "pairs_seen", "before")
-WORDS = 60_000  # the commonest, whose vectors are learned from a teacher
+READ_WORDS = 100_000  # that a teacher reads: the rows of the pieces are made of the rarer ones
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimizer steps")
     parser.add_argument("--rate", type=float, default=Recipe.learning_rate, help="peak, for Adam")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
-    parser.add_argument("--buckets", type=int, default=BagConfig.buckets, help="rows for words")
+    parser.add_argument(
+        "--words", type=int, default=BagConfig.words, help="that get a row of their own"
+    )
     parser.add_argument("--dimensions", type=int, default=BagConfig.dimensions, help="of a vector")
+    parser.add_argument(
+        "--everyday", type=Path, default=EVERYDAY_FILE, metavar="FILE", help="(default: our own)"
+    )
     parser.add_argument(
         "--teacher", metavar="DIR", help="a sentence-transformers BERT to learn from"
     )
@@ -106,27 +115,32 @@ def run(options: argparse.Namespace) -> None:
     out = Path(options.out)
     if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
         raise UserError(f"{out} holds something else: pass --out with a new directory")
-    model = None
-    if options.init:
-        model, tokenizer = _begun(options.init)
-        config = model.config
-    else:
-        tokenizer = Tokenizer.load(options.tokenizer)
-        config = BagConfig(tokenizer.vocab_size, options.buckets, options.dimensions)
     recipe = Recipe(steps=options.steps, learning_rate=options.rate, seed=options.seed)
     begun = time.monotonic()
-    trained, held_out, held_out_sets = read_training_groups(data)
+    trained, held_out, held_out_sets = read_training_groups(data, options.everyday)
     if not held_out[THRESHOLD_SOURCE]:
         raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
-    features = Features(tokenizer, config)
-    teacher, lesson = None, None
+    words = common_words(
+        data, options.everyday, max(options.words, READ_WORDS if options.teacher else 0)
+    )
+    model = None
+    if options.init:
+        model, features = _begun(options.init)
+        config = model.config
+        words = list(dict.fromkeys([*features.known, *words]))
+    else:
+        tokenizer = Tokenizer.load(options.tokenizer)
+        features = Features(tokenizer, words[: options.words])
+        config = BagConfig(tokenizer.vocab_size, len(features.known), options.dimensions)
+    lesson = None
     if options.teacher:
         kept = options.teacher_vectors or out.with_name(out.name + ".teacher")
         teacher = Teacher(load_embedder(options.teacher), kept)
-        lesson = take_lesson(trained, teacher, features)
-    pairs = {name: to_pairs(name, each, features, teacher) for name, each in trained.items()}
+        lesson = ask(teacher, words, texts_to_read(trained, recipe.seed), features, config)
+    pairs = {name: to_pairs(name, each, features) for name, each in trained.items()}
     log(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
-    model = train(pairs, model or start(pairs, config, recipe.seed), recipe, MIXTURE, lesson)
+    model = model or start(pairs, config, recipe, lesson)
+    model = train(pairs, model, recipe, MIXTURE, lesson)
     if options.kept:
         mix(model, _begun(options.init)[0], options.kept)
     before = _facts_of(options.init) if options.init else {}
@@ -141,12 +155,12 @@ def run(options: argparse.Namespace) -> None:
         + (
             "--init DIR" + (f" --kept {options.kept:g}" if options.kept else "")
             if options.init
-            else f"--tokenizer DIR --buckets {options.buckets} --dimensions {options.dimensions}"
+            else f"--tokenizer DIR --words {options.words} --dimensions {options.dimensions}"
         )
         + (" --teacher DIR" if options.teacher else ""),
         "before": {name: before[name] for name in KEPT_FACTS if name in before},
     }
-    print(write_directory(model, tokenizer, held_out, held_out_sets, data, facts, out))
+    print(write_directory(model, features, held_out, held_out_sets, data, facts, out))
 
 
 def mix(model: BagModel, other: BagModel, share: float) -> None:
@@ -159,12 +173,12 @@ def mix(model: BagModel, other: BagModel, share: float) -> None:
     model.load_weights([(n, (1 - share) * value + share * kept[n]) for n, value in own])
 
 
-def _begun(directory: str) -> tuple[BagModel, Tokenizer]:
-    """The network and the tokenizer of a retriever of ours to go on from."""
+def _begun(directory: str) -> tuple[BagModel, Features]:
+    """The network and the features of a retriever of ours to go on from."""
     embedder = load_embedder(directory)
     if not isinstance(embedder, BagEmbedder):
         raise UserError(f"{directory} is not of our kind: pass --init with a retriever of ours")
-    return embedder.model, embedder.tokenizer
+    return embedder.model, embedder.features
 
 
 def _facts_of(directory: str) -> dict[str, Any]:
@@ -174,13 +188,13 @@ def _facts_of(directory: str) -> dict[str, Any]:
 
 
 def read_training_groups(
-    data: Path,
+    data: Path, everyday: Path
 ) -> tuple[dict[str, Groups], dict[str, Groups], list[QuestionSet]]:
     """What to train on by source, and what is held out: by source, and as sets of questions."""
     trained: dict[str, Groups] = {}
     held_out: dict[str, Groups] = {}
     sets: list[QuestionSet] = []
-    for source in sources(tuple(MIXTURE)):
+    for source in sources(SOURCES):
         log(f"reading {source.name}")
         if source.name == DEFINITIONS:
             records = list(read_json_lines(data / source.file))
@@ -192,23 +206,15 @@ def read_training_groups(
             trained[source.name] = without_held_out(trained[source.name])
         if source.name in QUESTION_SOURCES:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
+    trained[EVERYDAY], held_out[EVERYDAY] = everyday_groups(everyday)
     return trained, held_out, sets
 
 
-def take_lesson(trained: dict[str, Groups], teacher: Teacher, features: Features) -> Lesson:
-    """Have the teacher embed every text; returns the words and short texts to learn from.
-
-    Its vectors are brought to our dimensions by their principal axes.
-    """
-    words = common_words(trained.values(), WORDS)
-    short = [passage.text for group in trained[GLOSSES].values() for passage in group]
-    short += [passage.queries[0] for group in trained[DEFINITIONS].values() for passage in group]
-    short = list(map(beginning, short))
-    read = (groups for name, groups in trained.items() if name not in NOT_TAUGHT)
-    every = [text for groups in read for text in texts_of(groups)]
-    wanted = len(teacher.missing([*words, *short, *every]))
-    for done in teacher.learn([*words, *short, *every]):
+def ask(
+    teacher: Teacher, words: list[str], texts: list[str], features: Features, config: BagConfig
+) -> Lesson:
+    """Have the teacher embed what it is not known to say of, and lay out the lesson."""
+    wanted = len(teacher.missing([*words, *texts]))
+    for done in teacher.learn([*words, *texts]):
         log(f"the teacher has read {done:,} of {wanted:,} texts")
-    taught = np.concatenate([teacher.vectors(words), teacher.vectors(short)])
-    bags = [features(text) for text in (*words, *short)]
-    return Lesson(bags, to_dimensions(taught, features.config.dimensions))
+    return take_lesson(words, texts, features, teacher, config.dimensions)

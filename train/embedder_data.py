@@ -1,25 +1,19 @@
-"""What the retriever learns from, ready for training: features, hard negatives, teacher's vectors.
+"""What the retriever learns from, ready for training: features and hard negatives.
 
 A batch is made of one source and of a few of its groups, so that most negatives are from the same
-article: that is what a library looks like. Each query brings a hard negative beside. With a
-teacher, a batch has its vectors too, and a part of the words and short texts whose vectors alone
-are learned from.
+article: that is what a library looks like. Each query brings a hard negative beside.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mlx_toy.bag import Features
-from mlx_toy.words import words
 from train.hard_negatives import mine
 from train.retrieval_data import Groups
-from train.teacher import Teacher, beginning
 
 Bag = tuple[np.ndarray, np.ndarray]  # distinct feature ids and their weights
-NOT_TAUGHT = ("pairs/simplewiki",)  # a third of all text, and definitions are of the same pages
 ALIKE = ("pairs/intents", "base/simplewiki")  # passages of a group answer each other's queries
 NOT_MINED = ("pairs/intents",)  # what BM25 finds has the same intent too often
 HARD_NEGATIVES, HARD_DEPTH = 4, 12  # kept of a query, and how far down they are looked for
@@ -37,7 +31,6 @@ class Pairs:
         asked: the numbers of each passage's queries.
         queries: features of each.
         hard: numbers of each query's hard negatives, or nothing.
-        passage_taught, query_taught: the teacher's vectors, or None.
     """
 
     alike: bool = False
@@ -47,39 +40,23 @@ class Pairs:
     asked: list[list[int]] = field(default_factory=list)
     queries: list[Bag] = field(default_factory=list)
     hard: list[np.ndarray] = field(default_factory=list)
-    passage_taught: np.ndarray | None = None
-    query_taught: np.ndarray | None = None
-
-
-@dataclass
-class Lesson:
-    """Short texts with the teacher's vectors: N bags and [N, D]."""
-
-    bags: list[Bag]
-    taught: np.ndarray
 
 
 @dataclass
 class Batch:
-    """Queries, and passages of which the first are theirs, in order.
-
-    The teacher's vectors are None without a teacher.
-    """
+    """Queries, and passages of which the first are theirs, in order."""
 
     queries: list[Bag]
     passages: list[Bag]
-    query_taught: np.ndarray | None
-    passage_taught: np.ndarray | None
 
 
-def to_pairs(name: str, groups: Groups, features: Features, teacher: Teacher | None) -> Pairs:
+def to_pairs(name: str, groups: Groups, features: Features) -> Pairs:
     """Make a source ready.
 
     Args:
         name: of the source.
         groups: its passages.
         features: makes the bags.
-        teacher: knows the vectors of all its texts; None leaves them out.
     """
     pairs = Pairs(name in ALIKE)
     passages = [passage for group in groups.values() for passage in group]
@@ -94,29 +71,7 @@ def to_pairs(name: str, groups: Groups, features: Features, teacher: Teacher | N
         pairs.asked.append(list(range(first, len(pairs.queries))))
     if name not in NOT_MINED:
         pairs.hard = mine(passages, HARD_NEGATIVES, HARD_DEPTH)
-    if teacher and name not in NOT_TAUGHT:
-        pairs.passage_taught = teacher.vectors([beginning(p.text) for p in passages])
-        pairs.query_taught = teacher.vectors([beginning(q) for p in passages for q in p.queries])
     return pairs
-
-
-def texts_of(groups: Groups) -> Iterator[str]:
-    """Every text of a source as the teacher reads it."""
-    for group in groups.values():
-        for passage in group:
-            yield beginning(passage.text)
-            yield from map(beginning, passage.queries)
-
-
-def common_words(sources: Iterable[Groups], count: int) -> list[str]:
-    """The commonest words of passages and queries, the commonest first."""
-    counts: Counter[str] = Counter()
-    for groups in sources:
-        for group in groups.values():
-            for passage in group:
-                for text in (passage.text, *passage.queries):
-                    counts.update(words(text))
-    return [word for word, _ in counts.most_common(count)]
 
 
 def batches(
@@ -157,10 +112,7 @@ def draw(pairs: Pairs, size: int, group: int, random: np.random.Generator) -> Ba
     asked = [pairs.asked[n][random.integers(len(pairs.asked[n]))] for n in chosen]
     found = chosen + (hard_negatives(pairs, chosen, asked, random) if pairs.hard else [])
     return Batch(
-        [pairs.queries[number] for number in asked],
-        [pairs.passages[number] for number in found],
-        None if pairs.query_taught is None else pairs.query_taught[asked],
-        None if pairs.passage_taught is None else pairs.passage_taught[found],
+        [pairs.queries[number] for number in asked], [pairs.passages[number] for number in found]
     )
 
 

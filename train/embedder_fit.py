@@ -1,13 +1,11 @@
 """How the retriever's weights are learned; `train/embedder.py` says from what.
 
-Three parts of a loss, each a mean over the texts of a batch:
+Two parts of a loss, each a mean over the texts of a batch:
 
 - contrast: each query must pick its own passage among all of the batch, and each passage its own
   query (InfoNCE: van den Oord et al. 2018, arXiv:1807.03748);
-- imitation: over the same passages, the probabilities that the teacher's cosines give are what the
-  student's should be (Hinton et al. 2015, arXiv:1503.02531);
-- words: the vector of a word or a short text is the teacher's, brought to our dimensions. It gives
-  meaning to words that questions are too few to teach.
+- a lesson: the vector of a word or a short text is the teacher's (`train/lesson.py`). It keeps the
+  meaning of words that questions are too few to teach, which the rows of the table begin with.
 
 Adam divides by the gradient's own size, so it moves a row that occurs once by several times the
 rate, and a name that occurs in one article becomes the mark of that article, which helps on no
@@ -24,7 +22,8 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.bag import BagConfig, BagModel, to_matrix
-from train.embedder_data import Bag, Batch, Lesson, Pairs, batches
+from train.embedder_data import Bag, Batch, Pairs, batches
+from train.lesson import Lesson
 
 import mlx.nn as nn  # isort: skip
 import mlx.optimizers as optim  # isort: skip
@@ -39,40 +38,36 @@ class Recipe:
         batch: pairs in a batch; every other passage of it is a negative.
         group: passages taken from one group: more make negatives harder, fewer more varied.
         learning_rate: peak, for Adam; rises over `warmup` steps, then falls to 0 linearly.
+        rarity: gains begin as the inverse document frequency to this power.
         epsilon: of Adam.
         warmup: steps.
         temperature: cosines are divided by it.
         dropped: the share of the features of a text that a step does not see.
-        imitation: the weight of the teacher's probabilities against the contrast, of 1.
-        teacher_temperature: the teacher's cosines are divided by it.
-        words: the weight of the vectors of words and short texts; 0 without a teacher.
+        taught: the weight of the lesson; 0 without a teacher.
         lesson: words and short texts a step.
         seed: of weights and batches.
     """
 
-    steps: int = 400
+    steps: int = 1200
     batch: int = 1024
     group: int = 16
     learning_rate: float = 1e-2
+    rarity: float = 1.5
     epsilon: float = 5e-5
     warmup: int = 20
     temperature: float = 0.05
     dropped: float = 0.0
-    imitation: float = 0.7
-    teacher_temperature: float = 0.05
-    words: float = 1.0
+    taught: float = 4.0
     lesson: int = 512
     seed: int = 0
 
 
 @dataclass
 class Inputs:
-    """A step's texts as arrays: of queries, passages and the lesson, and the teacher's vectors."""
+    """A step's texts as arrays: of queries, passages and the lesson, with the teacher's vectors."""
 
     queries: tuple[mx.array, mx.array]
     passages: tuple[mx.array, mx.array]
-    query_taught: mx.array | None = None
-    passage_taught: mx.array | None = None
     lesson: tuple[mx.array, mx.array] | None = None
     lesson_taught: mx.array | None = None
     lesson_is_query: bool = False
@@ -92,7 +87,7 @@ def train(
         model: to begin with, from `start` or trained already; it is changed.
         recipe: how.
         mixture: parts of the batches, by source.
-        lesson: words and short texts with the teacher's vectors, of the network's dimensions.
+        lesson: from a teacher, of the network's dimensions.
     """
     betas = [0.9, 0.98]
     optimizer = optim.Adam(recipe.learning_rate, betas, recipe.epsilon, bias_correction=True)
@@ -124,7 +119,7 @@ def steps(
     drawn = batches(pairs, mixture, recipe.batch, recipe.group, random)
     for step, batch in zip(range(recipe.steps), drawn, strict=False):
         inputs = to_inputs(batch, recipe.dropped, random)
-        if lesson and recipe.words:
+        if lesson and recipe.taught:
             chosen = random.choice(len(lesson.bags), min(recipe.lesson, len(lesson.bags)), False)
             inputs.lesson = to_arrays([lesson.bags[i] for i in chosen])
             inputs.lesson_taught = mx.array(lesson.taught[chosen].astype(np.float32))
@@ -134,11 +129,9 @@ def steps(
 
 def to_inputs(batch: Batch, dropped: float, random: np.random.Generator) -> Inputs:
     """A batch as arrays."""
-    taught = (batch.query_taught, batch.passage_taught)
     return Inputs(
         to_arrays([drop(bag, dropped, random) for bag in batch.queries]),
         to_arrays([drop(bag, dropped, random) for bag in batch.passages]),
-        *(None if each is None else mx.array(each.astype(np.float32)) for each in taught),
     )
 
 
@@ -162,12 +155,9 @@ def loss_of(model: BagModel, inputs: Inputs, recipe: Recipe) -> mx.array:
     passages = model(*inputs.passages, False)  # [B + H, D]
     logits = queries @ passages.T / recipe.temperature  # [B, B + H]
     loss = contrastive_loss(logits)
-    if inputs.query_taught is not None and recipe.imitation:
-        taught = inputs.query_taught @ inputs.passage_taught.T / recipe.teacher_temperature
-        loss = (1 - recipe.imitation) * loss + recipe.imitation * imitation_loss(logits, taught)
     if inputs.lesson is not None:
         words = model(*inputs.lesson, inputs.lesson_is_query)
-        loss = loss + recipe.words * (1 - (words * inputs.lesson_taught).sum(-1).mean())
+        loss = loss + recipe.taught * (1 - (words * inputs.lesson_taught).sum(-1).mean())
     return loss
 
 
@@ -182,22 +172,18 @@ def contrastive_loss(logits: mx.array) -> mx.array:
     return (both / 2 - mx.diagonal(own)).mean()
 
 
-def imitation_loss(logits: mx.array, taught: mx.array) -> mx.array:
-    """Divergence of the student's probabilities of passages from the teacher's.
+def start(
+    pairs: dict[str, Pairs], config: BagConfig, recipe: Recipe, lesson: Lesson | None = None
+) -> BagModel:
+    """A network to begin with: rows as the teacher has them, gains by rarity.
 
-    Args:
-        logits, taught: [B, P].
+    Without a teacher the rows are random directions, and texts are compared as by tf-idf.
     """
-    wanted = taught - mx.logsumexp(taught, 1, keepdims=True)
-    given = logits - mx.logsumexp(logits, 1, keepdims=True)
-    return (mx.exp(wanted) * (wanted - given)).sum(1).mean()
-
-
-def start(pairs: dict[str, Pairs], config: BagConfig, seed: int) -> BagModel:
-    """A network that compares texts as tf-idf does: random directions, gains by rarity."""
-    mx.random.seed(seed)
+    mx.random.seed(recipe.seed)
     model = BagModel(config)
-    gain = mx.array(inverse_document_frequencies(pairs, config))
+    if lesson:
+        model.embedding = mx.array(lesson.rows)
+    gain = mx.array(inverse_document_frequencies(pairs, config) ** recipe.rarity)
     model.query_gain, model.passage_gain = gain, gain
     return model
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from corpus.readers import read_json_lines
 from mlx_toy.errors import UserError
+from mlx_toy.passages import below_headings
+from train.retrieval_data import Groups, Passage
 
 FILE = Path(__file__).parents[1] / "corpus" / "everyday_questions.jsonl"
 HELD_OUT_EVERY = 8  # documents
@@ -77,3 +79,22 @@ def _questions(record: dict[str, Any], document: str, held_out: bool) -> Iterato
         if place and not answer:
             raise ValueError(f"the answer to {asked['question']!r} is not in the text")
         yield Everyday(*above, asked["question"], answer, held_out)
+
+
+def everyday_groups(file: Path = FILE) -> tuple[Groups, Groups]:
+    """By document its passages below their headings, with the questions that each answers.
+
+    Returns:
+        Documents to train on, and those held out.
+    """
+    parts: tuple[dict[str, dict[str, Passage]], ...] = ({}, {})
+    for one in read_everyday(file):
+        document = parts[one.held_out].setdefault(one.document, {})
+        passage = document.setdefault(one.text, Passage(below_headings(one.above, one.text)))
+        if one.answer:
+            passage.queries.append(one.question)
+            passage.answers.append([one.answer])
+    trained, held_out = (
+        {name: list(passages.values()) for name, passages in part.items()} for part in parts
+    )
+    return trained, held_out

@@ -19,7 +19,6 @@ import numpy as np
 
 from corpus.catalog import data_directory
 from mlx_toy.answers import sentence_at
-from mlx_toy.bag import BagModel
 from mlx_toy.embedder import BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import BUCKET, BUCKETS, Lexicon
@@ -39,7 +38,6 @@ from train.squad import exact_match, f1
 
 SIZES = ReaderConfig()
 MEASURED = 2_000  # questions of held-out articles
-SPREAD = 0.125  # deviation of the values of the table to begin with
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -54,6 +52,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--everyday", type=Path, default=EVERYDAY, metavar="FILE", help="(default: our own)"
     )
+    command.add_argument(
+        "--ours", type=positive, default=Recipe.ours, help="times that an epoch asks our own ones"
+    )
     command.add_argument("--epochs", type=positive, default=Recipe.epochs)
     command.add_argument("--rate", type=float, default=Recipe.rate, help="peak, for Adam")
     command.add_argument("--seed", type=int, default=Recipe.seed)
@@ -62,7 +63,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
     data = data_directory(options.data)
-    recipe = Recipe(options.questions or 0, options.epochs, rate=options.rate, seed=options.seed)
+    recipe = Recipe(
+        options.questions or 0,
+        options.epochs,
+        rate=options.rate,
+        ours=options.ours,
+        seed=options.seed,
+    )
     trained, held_out = read_questions(data, options.everyday)
     if not trained:
         raise UserError(f"{data} has no questions to learn from: give the whole pack")
@@ -98,9 +105,10 @@ def begin(
     if not isinstance(words, BagEmbedder):
         raise UserError("the reader's vectors of words are our own embedder's: pass one of ours")
     bag = words.model.config
-    config = replace(sizes, vocab_size=bag.vocab_size, buckets=bag.buckets)
-    weights = first_weights(config, word_table(words.model, config.dimensions), recipe.seed)
-    return Reader(weights, rarity_of(trained), config, words.tokenizer)
+    config = replace(sizes, vocab_size=bag.vocab_size, words=bag.words)
+    meanings = np.array(words.model.embedding)[:, : config.meaning]
+    weights = first_weights(config, recipe.seed)
+    return Reader(weights, rarity_of(trained), meanings, config, words.features)
 
 
 def train(
@@ -149,14 +157,6 @@ def _recipe_of(directory: Path) -> dict[str, Any]:
     return {**report.get("recipe", {}), "before": report.get("before")}
 
 
-def word_table(model: BagModel, dimensions: int) -> np.ndarray:
-    """The retriever's table on the axes where its rows differ most [rows, dimensions]."""
-    rows = np.array(model.embedding * model.passage_gain[:, None])
-    axes = np.linalg.eigh(rows.T @ rows)[1][:, -dimensions:]
-    table: np.ndarray = rows @ axes
-    return table * (SPREAD / table.std())
-
-
 def rarity_of(questions: Sequence[Question]) -> np.ndarray:
     """Surprise of a stem by its bucket, over the passages, in nats [BUCKETS]."""
     lexicon, counts = Lexicon(), np.zeros(BUCKETS)
@@ -187,17 +187,31 @@ def measure(reader: Reader, questions: Sequence[Question]) -> dict[str, float]:
     shares |= {"prefers_passage": prefers, "refuses_near_misses": _refused(misses, odds)}
     twins = [question for question in ours if question.is_twin]
     everyday = [question for question in ours if question.is_everyday]
-    for name, some in (("twins", twins), ("everyday", everyday)):
+    documents = of_documents(everyday)
+    for name, some in (("twins", twins), ("everyday", everyday), ("documents", documents)):
         answered, right = _answers(reader, [question for question in some if question.answers])
         _, wrong = _answers(reader, [question for question in some if not question.answers])
         shares[f"refuses_{name}"] = _refused(wrong, right)
-        if name == "everyday":
+        if name != "twins":
             shares |= {f"{name}_{key}": share for key, share in answered.items()}
-    counts = {"questions": len(asked), "twins": len(twins), "everyday": len(everyday)}
+    counts = {
+        "questions": len(asked),
+        "twins": len(twins),
+        "everyday": len(everyday),
+        "documents": len(documents),
+    }
     return counts | {
         name: round(100 * float(np.mean(share)), 1) if len(share) else 0.0
         for name, share in shares.items()
     }
+
+
+def of_documents(questions: Sequence[Question]) -> list[Question]:
+    """Those on documents of several passages."""
+    passages: dict[str, set[str]] = {}
+    for question in questions:
+        passages.setdefault(question.article, set()).add(question.passage)
+    return [question for question in questions if len(passages[question.article]) > 1]
 
 
 def _answers(
@@ -232,6 +246,8 @@ def _card(report: dict[str, Any], reader: Reader) -> str:
     count = sum(weight.size for weight in reader.weights.values())
     table = reader.weights["table"].size
     flags = f"--epochs {recipe['epochs']} --rate {recipe['rate']} --seed {recipe['seed']}"
+    if recipe["ours"] != Recipe.ours:
+        flags = f"--ours {recipe['ours']} {flags}"
     if recipe["questions"]:
         flags = f"--questions {recipe['questions']} {flags}"
     went_on = ""
@@ -257,8 +273,10 @@ license: cc-by-sa-4.0
 # mlx-toy reader
 
 A network that says which words of a passage answer a question, and whether any do:
-{count:,} weights, {table:,} of them the vectors of words. The language model may copy what it
-found. How it works and where the parts come from stands in `mlx_toy/reader_network.py`.
+{count:,} weights, {table:,} of them vectors of words and pieces. What each means is given to it in
+{reader.meanings.size:,} numbers more, which are the bundled retriever's before it learned, and so
+distilled from all-MiniLM-L6-v2 (Apache-2.0). The language model may copy what was found. How it
+works and where the parts come from stands in `mlx_toy/reader_network.py`.
 
 ## Figures
 
@@ -277,7 +295,9 @@ tables), held out by document and read with their headings: F1 {figures["everyda
 match {figures["everyday_exact_match"]} %; the sentence of its words holds the answer for
 {figures["everyday_sentence_holds_answer"]} %. Of those that look as if their passage answered them
 and are not answered, it refuses {figures["refuses_everyday"]} % where it refuses 15 % of the
-others.
+others. {figures["documents"]:,} of these questions are on documents of several passages that
+compete: F1 {figures["documents_f1"]} %, exact match {figures["documents_exact_match"]} %; refused
+{figures["refuses_documents"]} %.
 
 ## Training
 
@@ -290,7 +310,7 @@ others.
 with an AI assistant |
 
 The weights are offered under CC BY-SA 4.0, because sources with a share-alike licence are among
-the data. Vectors of words begin as the bundled retriever's, whose card names its sources.
+the data. What words mean comes from the bundled retriever, whose card names its sources.
 
 ## Limits
 

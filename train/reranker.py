@@ -38,6 +38,8 @@ from mlx_toy.reranker import (
     read_weights,
 )
 from train.embedder_fit import log
+from train.everyday import FILE as EVERYDAY_FILE
+from train.everyday import everyday_groups
 from train.reranker_data import TrainingLibrary, deal, foreign, sample, together
 from train.reranker_fit import Examples, Recipe, join, learn_network, learn_weights, make_examples
 from train.reranker_report import (
@@ -46,11 +48,12 @@ from train.reranker_report import (
     evaluation_table,
     write_directory,
 )
-from train.retrieval_data import Groups, read_groups, sources, split_held_out
+from train.retrieval_data import EVERYDAY, Groups, read_groups, sources, split_held_out
 
 QUESTIONS = ("qa/squad_train", "qa/fairytaleqa_train")
 KEPT_ARRAYS = (*NET, "mean", "deviation", "rarity")  # of a reranker that is fitted again
 TITLES = "pairs/simplewiki"  # titles and headings as queries
+PERSONAL = 60  # passages of a library of everyday documents: of many, several answer alike
 HELD_FOUND = 30  # candidates of each search, as in use
 FOREIGN_HELD = 0.5  # foreign questions for each own one
 
@@ -66,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep this one's network, learn the rest, '' the bundled one's",
     )
     parser.add_argument("--evaluate", metavar="DIR", help="only measure this one, '' the bundled")
+    parser.add_argument(
+        "--everyday", type=Path, default=EVERYDAY_FILE, metavar="FILE", help="(default: our own)"
+    )
     parser.add_argument("--questions", type=int, default=Recipe.questions, help="of each library")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="passes over them")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
@@ -91,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"{out} holds something else: pass --out with a new directory")
     recipe = Recipe(questions=options.questions, epochs=options.epochs, seed=options.seed)
     start = time.monotonic()
-    trained, held_out = read_training_groups(data)
+    trained, held_out = read_training_groups(data, options.everyday)
     if not all(held_out.values()):
         raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
     base = None if options.refit is None else network_of(Path(options.refit or BUNDLED))
@@ -106,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     print(write_directory(reranker, embedder, held_out, data, facts, out))
 
 
-def read_training_groups(data: Path) -> tuple[dict[str, Groups], dict[str, Groups]]:
+def read_training_groups(data: Path, everyday: Path) -> tuple[dict[str, Groups], dict[str, Groups]]:
     """What to train on and what is held out, by source."""
     trained: dict[str, Groups] = {}
     held_out: dict[str, Groups] = {}
@@ -115,6 +121,7 @@ def read_training_groups(data: Path) -> tuple[dict[str, Groups], dict[str, Group
         trained[source.name] = read_groups(source, data)
         if source.name in QUESTIONS:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
+    trained[EVERYDAY], held_out[EVERYDAY] = everyday_groups(everyday)
     return trained, held_out
 
 
@@ -166,10 +173,14 @@ def training_libraries(
     """Libraries of each source, of several make-ups, with the name of the source."""
     made = []
     for name, groups in trained.items():
-        dealt = deal(groups, recipe.library, random)
+        dealt = deal(groups, PERSONAL if name == EVERYDAY else recipe.library, random)
         for number, part in enumerate(dealt[: recipe.wiki_libraries] if name == TITLES else dealt):
             library = TrainingLibrary(
-                part, embedder, lexicon, headings=number % 3 == 2, apart=number % 3 == 1
+                part,
+                embedder,
+                lexicon,
+                headings=number % 3 == 2 and name != EVERYDAY,  # these have theirs
+                apart=number % 3 == 1 and name != EVERYDAY,
             )
             made.append((name, library))
     return made
@@ -201,7 +212,7 @@ def with_vectors(embedder: BagEmbedder, arrays: dict[str, np.ndarray], recipe: R
         "query_gain": gains[0],
         "passage_gain": gains[1],
     }
-    return Reranker({**arrays, **vectors}, embedder.tokenizer, model.config, 0.0)
+    return Reranker({**arrays, **vectors}, embedder.features, 0.0)
 
 
 def network_of(path: Path) -> dict[str, np.ndarray]:
@@ -211,9 +222,9 @@ def network_of(path: Path) -> dict[str, np.ndarray]:
         UserError: there is none.
     """
     try:
-        arrays = read_weights(path)
+        arrays, _ = read_weights(path)
         return {name: arrays[name] for name in KEPT_ARRAYS}
-    except (LookupError, RuntimeError) as error:
+    except (LookupError, RuntimeError, ValueError) as error:
         raise UserError(f"no reranker at {path} ({error}): pass --refit with one") from error
 
 
@@ -250,14 +261,27 @@ def held_out_examples(
     lexicon: Lexicon,
     random: np.random.Generator,
 ) -> dict[str, Examples]:
-    """By source: the held-out groups as one library, asked their own and the others' questions."""
-    libraries = {n: TrainingLibrary(g, embedder, lexicon) for n, g in held_out.items()}
+    """By source: the held-out groups as one library, asked their own and the others' questions.
+
+    Everyday documents are dealt into libraries of a person's size.
+    """
+    libraries = {
+        name: [
+            TrainingLibrary(part, embedder, lexicon)
+            for part in (deal(groups, PERSONAL, random) if name == EVERYDAY else [groups])
+        ]
+        for name, groups in held_out.items()
+    }
     found = {}
-    for name, library in libraries.items():
-        own = library.asked
-        rest = [other.asked for key, other in libraries.items() if key != name]
-        count = int(FOREIGN_HELD * len(own.questions) / max(1, len(rest)))
-        strange = [foreign(asked, count, random) for asked in rest]
-        found[name] = make_examples(reranker, library, together([own, *strange]), HELD_FOUND)
-        log(f"held out of {name}: {len(own.questions)} questions")
+    for name, parts in libraries.items():
+        rest = [other[0].asked for key, other in libraries.items() if key != name]
+        examples = []
+        for library in parts:
+            own = library.asked
+            count = int(FOREIGN_HELD * len(own.questions) / max(1, len(rest)))
+            strange = [foreign(asked, count, random) for asked in rest]
+            asked = together([own, *strange])
+            examples.append(make_examples(reranker, library, asked, HELD_FOUND))
+        found[name] = join(examples)
+        log(f"held out of {name}: {sum(len(part.asked.questions) for part in parts)} questions")
     return found

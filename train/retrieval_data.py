@@ -22,6 +22,7 @@ from corpus.readers import read_source
 HELD_OUT_EVERY = 20
 QUESTION_SOURCES = ("qa/squad_train", "qa/fairytaleqa_train")
 HEADINGS, DEFINITIONS = "pairs/simplewiki", "base/simplewiki"  # by page
+EVERYDAY = "everyday"  # our own questions on everyday documents (`train/everyday.py`)
 MIXTURE = {  # parts of the batches
     "qa/squad_train": 4.0,
     "qa/fairytaleqa_train": 1.5,
@@ -31,7 +32,9 @@ MIXTURE = {  # parts of the batches
     "pairs/openstax": 1.0,
     "pairs/wordnet": 0.5,
     "pairs/intents": 0.3,
+    EVERYDAY: 2.0,
 }
+SOURCES = tuple(name for name in MIXTURE if name != EVERYDAY)  # those of the catalogue
 
 
 @dataclass

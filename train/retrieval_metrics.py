@@ -16,6 +16,8 @@ from corpus.bm25 import Bm25
 from train.retrieval_data import Groups, library_of
 
 CUTOFFS = (1, 5, 10)
+LIBRARY = 6  # passages that a group has at least where each is a library
+WAYS = ("vectors", "bm25", "fused", "summed")  # to rank
 FUSION_K = 10  # a rank r counts 1 / (K + r)
 COSINE_WEIGHT = 20.0  # BM25 points a cosine of 1 is worth; the best of 5 to 40 on held-out articles
 
@@ -62,18 +64,43 @@ def evaluate_library(
     right: Sequence[Collection[int]],
 ) -> dict[str, Any]:
     """The same for questions any of whose right passages [Q] is to be found."""
-    cosines = embedder.embed_queries(questions) @ embedder.embed_passages(passages).T  # [Q, P]
-    scores = bm25_scores(passages, questions)  # [Q, P]
-    by_vector, by_words = ranks(cosines), ranks(scores)
-
-    def found(placed: np.ndarray) -> dict[str, float]:
-        return figures([placed[row, list(right[row])].min() for row in range(len(right))])
-
+    places = _places(embedder, passages, questions, right)
     return {
         "passages": len(passages),
         "questions": len(questions),
-        "vectors": found(by_vector),
-        "bm25": found(by_words),
-        "fused": found(ranks(1 / (FUSION_K + by_vector) + 1 / (FUSION_K + by_words))),
-        "summed": found(ranks(scores + COSINE_WEIGHT * cosines)),
+        **{way: figures(found) for way, found in places.items()},
+    }
+
+
+def evaluate_apart(embedder: Any, groups: Groups) -> dict[str, Any]:
+    """The same where each group of `LIBRARY` passages or more is a library of its own."""
+    parts, passages = [], 0
+    for group in groups.values():
+        texts, questions, right = library_of({"": group})
+        if len(texts) >= LIBRARY and questions:
+            passages += len(texts)
+            parts.append(_places(embedder, texts, questions, [[number] for number in right]))
+    ways = {way: [place for part in parts for place in part[way]] for way in WAYS} if parts else {}
+    return {
+        "passages": passages,
+        "questions": len(ways.get(WAYS[0], ())),
+        **{way: figures(found) for way, found in ways.items()},
+    }
+
+
+def _places(
+    embedder: Any,
+    passages: Sequence[str],
+    questions: Sequence[str],
+    right: Sequence[Collection[int]],
+) -> dict[str, list[int]]:
+    """Where each way to rank puts the first right passage of each question, from 1."""
+    cosines = embedder.embed_queries(questions) @ embedder.embed_passages(passages).T  # [Q, P]
+    scores = bm25_scores(passages, questions)  # [Q, P]
+    by_vector, by_words = ranks(cosines), ranks(scores)
+    by_rank = ranks(1 / (FUSION_K + by_vector) + 1 / (FUSION_K + by_words))
+    ranked = (by_vector, by_words, by_rank, ranks(scores + COSINE_WEIGHT * cosines))
+    return {
+        way: [int(placed[row, list(right[row])].min()) for row in range(len(right))]
+        for way, placed in zip(WAYS, ranked, strict=True)
     }

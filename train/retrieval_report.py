@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 
 from corpus.readers import read_json_lines
-from mlx_toy.bag import BagModel
+from mlx_toy.bag import BagModel, Features
 from mlx_toy.embedder import Embedder, load_embedder, save_embedder
-from mlx_toy.tokenizer import Tokenizer
 from train.retrieval_card import model_card
-from train.retrieval_data import Groups, group_records, library_of
-from train.retrieval_metrics import COSINE_WEIGHT, FUSION_K, evaluate, evaluate_library
+from train.retrieval_data import EVERYDAY, Groups, group_records, library_of
+from train.retrieval_metrics import (
+    COSINE_WEIGHT,
+    FUSION_K,
+    evaluate,
+    evaluate_apart,
+    evaluate_library,
+)
 from train.retrieval_sets import QuestionSet
 
 EVALUATION_FILES = {
@@ -104,7 +109,7 @@ def threshold_figures(embedder: Embedder, groups: Groups) -> dict[str, Any]:
 
 def write_directory(
     model: BagModel,
-    tokenizer: Tokenizer,
+    features: Features,
     held_out: dict[str, Groups],
     held_out_sets: Sequence[QuestionSet],
     data: Path,
@@ -119,9 +124,9 @@ def write_directory(
     staged = out.with_name(out.name + ".unmeasured")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    save_embedder(model, tokenizer, 0.0, staged)
+    save_embedder(model, features, 0.0, staged)
     threshold = choose_threshold(load_embedder(staged), held_out[THRESHOLD_SOURCE])
-    save_embedder(model, tokenizer, threshold, staged)
+    save_embedder(model, features, threshold, staged)
     table = write_figures(staged, held_out, held_out_sets, data, facts)
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -139,7 +144,11 @@ def write_figures(
 ) -> str:
     """Measure the embedder in a directory, write its report and its card; returns the table."""
     embedder = load_embedder(path)
-    held_out_figures = {name: evaluate(embedder, groups) for name, groups in held_out.items()}
+    held_out_figures = {}
+    for name, groups in held_out.items():
+        found = (evaluate_apart if name == EVERYDAY else evaluate)(embedder, groups)
+        if found["questions"]:
+            held_out_figures[name] = found
     for each in held_out_sets:
         questions = [question.text for question in each.questions]
         right = [question.right for question in each.questions]

@@ -16,15 +16,7 @@ from mlx_toy.embedder import Embedder
 from mlx_toy.whole_files import written_at_once
 
 PART = 4096  # texts a file
-LONGEST = 450  # characters of a text that the teacher reads: about 100 tokens
 _HASH = 12  # bytes of a text's hash
-
-
-def beginning(text: str) -> str:
-    """What the teacher reads of a text: whole words, at most `LONGEST` characters of them."""
-    if len(text) <= LONGEST:
-        return text
-    return text[:LONGEST].rpartition(" ")[0] or text[:LONGEST]
 
 
 class Teacher:
@@ -84,16 +76,19 @@ def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:_HASH]
 
 
-def to_dimensions(vectors: np.ndarray, dimensions: int) -> np.ndarray:
-    """Unit vectors [N, D] of so many dimensions, with the mean taken off.
+def to_dimensions(vectors: np.ndarray, dimensions: int, like: np.ndarray) -> np.ndarray:
+    """Unit vectors [N, D] of so many dimensions, on the principal axes of others.
 
-    Fewer than before are the principal axes of the vectors, more are filled up with zeros: cosines
-    stay what they were, as nearly as they can.
+    Args:
+        vectors: to be brought down.
+        dimensions: fewer than theirs leave out the axes of least variance, more are filled up with
+            zeros: cosines stay what they were, as nearly as they can.
+        like: vectors whose mean is taken off and whose axes count.
     """
-    centred = vectors.astype(np.float32)
-    centred -= centred.mean(0)
+    mean = like.astype(np.float32).mean(0)
+    others, centred = like.astype(np.float32) - mean, vectors.astype(np.float32) - mean
     if dimensions < centred.shape[1]:
-        axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]  # most variance first
+        axes = np.linalg.eigh(others.T @ others)[1][:, ::-1]  # most variance first
         centred = centred @ axes[:, :dimensions]
     centred = np.pad(centred, ((0, 0), (0, dimensions - centred.shape[1])))
     short: np.ndarray = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
