@@ -61,6 +61,13 @@ def test_each_question_finds_its_passage(embedder):
     assert (similarity.max(axis=1) > embedder.default_threshold).all()
 
 
+def test_words_that_mean_alike_are_near_and_unknown_ones_are_not(embedder):
+    bicycle, bike, rent = embedder.embed_passages(["bicycle", "bike", "rent"])
+    assert bicycle @ bike > 0.6 > 0.3 > bicycle @ rent
+    tokyo, moscow = embedder.embed_passages(["東京は日本の首都", "Москва столица"])
+    assert tokyo @ moscow < 0.5
+
+
 def test_foreign_question_stays_under_the_threshold(embedder):
     foreign = embedder.embed_queries(["When was the treaty of Westphalia signed?"])
     assert (foreign @ embedder.embed_passages(PASSAGES).T).max() < embedder.default_threshold

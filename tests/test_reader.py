@@ -356,3 +356,19 @@ def test_a_broken_reader_gives_one_sentence(tmp_path, broken):
         (tmp_path / CONFIG).write_text(json.dumps({"model_type": kind}))
     with pytest.raises(UserError, match="copy it or train it again"):
         load_reader(tmp_path)
+
+
+def test_a_word_that_means_the_same_counts_as_near():
+    vocabulary = bundled_reader().vocabulary
+    question = "Where can I buy a bicycle?"
+    asked = vocabulary.read(question, 40)
+
+    def nearest(text: str) -> float:
+        """What the features say of the question's words anywhere in the text."""
+        pair = vocabulary.pair(question, asked, vocabulary.read(text, 400))
+        return float(pair.passage_features[0, -1])
+
+    same = nearest("We sell the bicycle that you can buy.")
+    alike = nearest("The shop sells bikes in the yard.")
+    other = nearest("The choir sings on the hill at dawn.")
+    assert other < alike - 0.1 < same

@@ -11,9 +11,10 @@ from retrieval_fixtures import ANIMALS, PLACES, write_data, write_everyday
 from mlx_toy.embedder import BUNDLED, load_embedder
 from mlx_toy.errors import UserError
 from train import embedder as command
+from train.common_words import common_words
 from train.definitions import definition_groups, without_held_out
 from train.retrieval_data import SOURCES, Passage, group_records, sources, split_held_out
-from train.retrieval_metrics import bm25_scores, evaluate, figures, ranks
+from train.retrieval_metrics import bm25_scores, evaluate, evaluate_apart, figures, ranks
 
 
 def records() -> list[dict]:
@@ -161,3 +162,27 @@ def test_evaluation_counts_every_question_once():
     found = evaluate(load_embedder(None), groups)
     assert (found["passages"], found["questions"]) == (1, 2)
     assert found["fused"]["recall@1"] == 1.0
+
+
+PARTS = ["roof", "door", "floor", "lamp", "paint", "anchor"]
+
+
+def test_groups_apart_compete_only_with_themselves():
+    def group(subject: str) -> list[Passage]:
+        return [Passage(f"The {part} of the {subject}.", [f"the {part}?"]) for part in PARTS]
+
+    embedder = load_embedder(None)
+    groups = {"boat": group("boat"), "house": group("house"), "few": group("barn")[:2]}
+    apart = evaluate_apart(embedder, groups)
+    assert (apart["passages"], apart["questions"]) == (12, 12)  # of "few" none
+    assert apart["bm25"]["recall@1"] == 1.0
+    assert evaluate(embedder, groups)["bm25"]["recall@1"] < 0.6
+    assert evaluate_apart(embedder, {"few": groups["few"]}) == {"passages": 0, "questions": 0}
+
+
+def test_common_words_are_counted_once_a_text_and_the_commonest_come_first(data, everyday):
+    words = common_words(data, everyday, 1_000)
+    assert words.index("key") < words.index("hangs")  # questions have the one, too
+    assert words == common_words(data, everyday, 1_000)
+    assert common_words(data, everyday, 5) == words[:5]
+    assert {"fox", "harbour", "cupboard"} <= set(words)
