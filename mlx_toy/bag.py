@@ -60,8 +60,8 @@ class Features:
 
     def __init__(self, tokenizer: Tokenizer, known: Sequence[str]):
         self.tokenizer, self.known = tokenizer, known
-        self._of_word = {word: [tokenizer.vocab_size + place] for place, word in enumerate(known)}
-        self._most = len(known) + CACHED_WORDS
+        self._own = {word: [tokenizer.vocab_size + place] for place, word in enumerate(known)}
+        self._cut: dict[str, list[int]] = {}
 
     @property
     def rows(self) -> int:
@@ -78,11 +78,12 @@ class Features:
 
     def of_word(self, word: str) -> list[int]:
         """Feature ids of one word in lower case."""
-        found = self._of_word.get(word)
+        found = self._own.get(word) or self._cut.get(word)
         if found is None:
             found = self.tokenizer.encode(" " + word)
-            if len(self._of_word) < self._most:
-                self._of_word[word] = found
+            if len(self._cut) >= CACHED_WORDS:
+                self._cut.clear()
+            self._cut[word] = found
         return found
 
 

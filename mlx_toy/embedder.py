@@ -154,8 +154,9 @@ def _load_bag(path: Path, config: dict[str, Any]) -> BagEmbedder:
         loaded["embedding"] = from_int8(loaded["embedding"], loaded.pop("embedding_scale"))
         weights = [(name, value.astype(mx.float32)) for name, value in loaded.items()]
         model.load_weights(weights)
-        if model.config.rows != features.rows:
-            raise ValueError(f"its words and pieces are {features.rows}")
+        sizes = features.tokenizer.vocab_size, len(features.known)
+        if sizes != (model.config.vocab_size, model.config.words):
+            raise ValueError("it has {} pieces and {} words".format(*sizes))
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"the embedder at {path} cannot be read ({error}): copy or train it again"

@@ -20,4 +20,5 @@ def from_bytes(array: mx.array) -> list[str]:
     Raises:
         ValueError: it holds something else.
     """
-    return np.array(array).tobytes().decode("utf-8").split("\n")
+    text = np.array(array).tobytes().decode("utf-8")
+    return text.split("\n") if text else []

@@ -18,6 +18,7 @@ CHARACTERS = 12  # a token, on the safe side: a text is cut to so many times its
 WORD, STEM, BUCKET, SHAPE, KINDS, ENDS = range(6)  # columns of `Lexicon.look_up`
 LOWER, NAME, CAPITALS, NUMBER, YEAR, CLOCK, MARK, FOREIGN = range(8)  # shapes
 REASON, PLACE = 1, 2  # bits of the kinds
+EXACT = (NUMBER, YEAR, FOREIGN)  # shapes of tokens that mean what another one does only if the same
 
 
 def _split(words: str) -> list[str]:

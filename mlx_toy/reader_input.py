@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlx_toy.bag import Features
-from mlx_toy.lexicon import BUCKET, KINDS, MARK, SHAPE, STEM, WORD, Lexicon, question_type
+from mlx_toy.lexicon import BUCKET, EXACT, KINDS, MARK, SHAPE, STEM, WORD, Lexicon, question_type
 from mlx_toy.lexicon import QUESTION_TYPES as TYPES
 from mlx_toy.sentences import split_sentences
 
@@ -119,10 +119,11 @@ class Vocabulary:
                 array = getattr(self, name)
                 setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
         for row in range(self._known, len(words)):
-            ids = self._features.of_word(words[row])[:IDS]
+            ids = self._features.of_word(words[row])
+            meant = self._meanings[ids].sum(0)
+            ids = ids[:IDS]
             self._ids[row, : len(ids)] = ids
             self._used[row, : len(ids)] = 1
-            meant = self._meanings[ids].sum(0)
             self._meant[row] = meant / max(float(np.linalg.norm(meant)), TINY)
         self._known = len(words)
 
@@ -152,7 +153,9 @@ class Vocabulary:
         covered = (in_sentence @ weight.astype(np.float32)).astype(np.float32)  # [S]
         found: np.ndarray = np.logical_or.reduce(in_sentence, axis=0)
         here = covered[passage.sentences]
-        near = self._near(asked.rows, passage.rows, same_stem, q[:, SHAPE] != MARK)  # [T, J]
+        near = self._near(asked.rows, passage.rows)
+        near = np.where(np.isin(p[:, SHAPE, None], EXACT), 0, near)
+        near = np.maximum(near, same_stem) * (q[:, SHAPE] != MARK)  # [T, J]
         best = np.zeros((sentences, len(q)), np.float32)  # nearest to each word of the question
         np.maximum.at(best, passage.sentences, near)
         best = np.maximum(best, near[: passage.heading].max(0, initial=0.0))
@@ -191,19 +194,11 @@ class Vocabulary:
             np.concatenate(features, 1).astype(np.float32),
         )
 
-    def _near(
-        self, asked: np.ndarray, passage: np.ndarray, same: np.ndarray, counts: np.ndarray
-    ) -> np.ndarray:
-        """How near in meaning each word of the passage is to each of the question, 0 to 1 [T, J].
-
-        Args:
-            asked, passage: rows of the lexicon [J] and [T].
-            same: whether they have one stem, which is as near as can be [T, J].
-            counts: which words of the question are no marks [J].
-        """
+    def _near(self, asked: np.ndarray, passage: np.ndarray) -> np.ndarray:
+        """How near in meaning words of a passage are to those of a question, 0 to 1 [T, J]."""
         cosines = self.meanings(passage) @ self.meanings(asked).T
-        near: np.ndarray = np.maximum((cosines - FAR) / (1 - FAR), same) * counts
-        return np.maximum(near, 0)
+        near: np.ndarray = np.maximum((cosines - FAR) / (1 - FAR), 0)
+        return near
 
     def _alone(self, tokens: np.ndarray) -> np.ndarray:
         """Features of tokens alone [N, OWN]."""

@@ -90,7 +90,7 @@ class Reranker:
         default_threshold: float,
         fingerprint: str = "",
     ) -> None:
-        self.arrays, self.words = arrays, features
+        self.arrays, self.word_features = arrays, features
         self.default_threshold, self.fingerprint = default_threshold, fingerprint
         self._lock = threading.Lock()
         self.forget_passages()
@@ -102,7 +102,9 @@ class Reranker:
         table, query_gain, passage_gain = (
             self.arrays[name] for name in ("table", "query_gain", "passage_gain")
         )
-        self._vectors = WordVectors(self.words, table, query_gain, passage_gain, self._lexicon)
+        self._vectors = WordVectors(
+            self.word_features, table, query_gain, passage_gain, self._lexicon
+        )
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
         """The hits in a better order, with `score` and `relevance`.
@@ -221,6 +223,8 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
             raise ValueError(f"it is of type {config['model_type']!r}")
         arrays, known = read_weights(path)
         features = Features(Tokenizer.load(path), known)
+        if len(arrays["table"]) != features.rows:
+            raise ValueError(f"its words and pieces are {features.rows}")
         threshold = float(config["default_threshold"])
         content = [(path / name).read_bytes() for name in (WEIGHTS, CONFIG)]
         fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[:16]
@@ -254,9 +258,9 @@ def save_reranker(reranker: Reranker, path: Path) -> None:
     kept = ("mean", "deviation", "order", "relevance")
     arrays = {n: v if n in kept else v.astype(mx.float16) for n, v in arrays.items()}
     arrays["table"], arrays["table_scale"] = to_int8(reranker.arrays["table"])
-    arrays[WORDS] = to_bytes(reranker.words.known)
+    arrays[WORDS] = to_bytes(reranker.word_features.known)
     mx.save_safetensors(str(path / WEIGHTS), arrays)
-    (path / FILE_NAME).write_bytes(reranker.words.tokenizer.model_proto)
+    (path / FILE_NAME).write_bytes(reranker.word_features.tokenizer.model_proto)
     config = {
         "model_type": MODEL_TYPE,
         "default_threshold": reranker.default_threshold,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlx_toy.bag import Features
-from mlx_toy.lexicon import BUCKET, ENDS, MARK, SHAPE, STEM, Lexicon
+from mlx_toy.lexicon import BUCKET, ENDS, EXACT, MARK, SHAPE, STEM, WORD, Lexicon
 
 KERNEL_MEAN, KERNEL_WIDTH = 0.7, 0.1  # cosines that count as rather near
 FEATURES = 7
@@ -101,6 +101,9 @@ def meaning_features(
     distinct, where = np.unique(flat, return_inverse=True)
     table = vectors.of_passages(distinct)  # [U, D]
     near = _unit(vectors.of_passages(real)) @ _unit(table).T  # [Q, U]
+    there = lexicon.look_up(distinct)
+    others = np.isin(there[:, SHAPE], EXACT) & (asks[:, WORD, None] != there[:, WORD])
+    near = np.where(others, 0, near)  # 3150 is as near to 5310 by its pieces as to itself
     kernel = np.exp(-((near - KERNEL_MEAN) ** 2) / (2 * KERNEL_WIDTH**2))[:, where]
     near = near[:, where]  # [Q, T]
     in_sentence = np.maximum.reduceat(near, sentence_starts, axis=1)  # [Q, S]

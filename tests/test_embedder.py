@@ -1,6 +1,7 @@
 """The retriever: vectors, their geometry, threads, bad input, training, and BERT against NumPy."""
 
 import json
+import shutil
 import threading
 
 from mlx_toy.backend import mx
@@ -11,6 +12,7 @@ import pytest
 from mlx_toy.bag import BagConfig, Features, to_matrix
 from mlx_toy.embedder import BUNDLED, Embedder, load_embedder
 from mlx_toy.errors import UserError
+from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.tokenizer import Tokenizer
 from train.embedder_data import to_pairs
 from train.embedder_fit import Recipe, contrastive_loss, start, train
@@ -200,3 +202,35 @@ def test_a_lesson_brings_words_nearer_to_the_teacher():
         return float((found * taught).sum(1).mean())
 
     assert agreement(train_small(60, lesson)[0]) > agreement(train_small(60)[0]) + 0.2
+
+
+def test_training_lowers_the_loss_and_is_deterministic():
+    untrained, features = train_small(1)
+    trained, _ = train_small(30)
+    again, _ = train_small(30)
+    assert loss_of(trained, features) < loss_of(untrained, features)
+    assert mx.array_equal(trained.embedding, again.embedding)
+    assert mx.array_equal(trained.query_gain, again.query_gain)
+
+
+def test_a_known_word_has_one_row_and_any_other_those_of_its_pieces():
+    tokenizer = Tokenizer.load(BUNDLED)
+    features = Features(tokenizer, ["fox", "owl"])
+    assert features.of_word("owl") == [tokenizer.vocab_size + 1]
+    assert features.of_word("owlet") == tokenizer.encode(" owlet") == features.of_word("owlet")
+    assert features.rows == tokenizer.vocab_size + 2
+    assert from_bytes(to_bytes(["fox", "naïve", "."])) == ["fox", "naïve", "."]
+    assert from_bytes(to_bytes([])) == []
+
+
+def test_words_that_do_not_fit_the_table_are_refused(tmp_path):
+    shutil.copytree(BUNDLED, tmp_path / "cut")
+    weights = mx.load(str(BUNDLED / "model.safetensors"))
+    weights["words"] = to_bytes(["fox", "owl"])
+    mx.save_safetensors(str(tmp_path / "cut" / "model.safetensors"), weights)
+    with pytest.raises(UserError, match="2 words"):
+        load_embedder(tmp_path / "cut")
+    del weights["words"]  # as a directory had them that was made before words had rows
+    mx.save_safetensors(str(tmp_path / "cut" / "model.safetensors"), weights)
+    with pytest.raises(UserError, match="copy or train it again"):
+        load_embedder(tmp_path / "cut")

@@ -372,3 +372,15 @@ def test_a_word_that_means_the_same_counts_as_near():
     alike = nearest("The shop sells bikes in the yard.")
     other = nearest("The choir sings on the hill at dawn.")
     assert other < alike - 0.1 < same
+
+
+def test_another_number_does_not_count_as_near():
+    vocabulary = bundled_reader().vocabulary
+    question = "What does part 48213 cost?"
+    asked = vocabulary.read(question, 40)
+
+    def nearest(text: str) -> float:
+        pair = vocabulary.pair(question, asked, vocabulary.read(text, 400))
+        return float(pair.passage_features[0, -1])
+
+    assert nearest("Part 48213 costs 9 euros.") > nearest("Part 41283 costs 9 euros.") + 0.2

@@ -114,6 +114,9 @@ def test_command_refuses_what_it_cannot_do(data, tmp_path):
         "--steps",
         1,
     )
+    with pytest.raises(UserError, match="--init or --teacher"):
+        out = ("--data", data, "--out", tmp_path / "none", "--init", BUNDLED)
+        command.run(options(*out, "--teacher", BUNDLED))
     with pytest.raises(UserError, match=r"--kept 0\.5"):
         command.run(options(*flags, "--out", tmp_path / "none", "--kept", 0.5))
     with pytest.raises(UserError, match="something else"):

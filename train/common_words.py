@@ -32,7 +32,7 @@ SOURCES = {  # records that are read, at most
     "base/enwiki_leads": 60_000,
 }
 SHORT = 20  # characters: a longer text counts once, however often it comes
-_NO_TEXT = ("id", "licence", "source", "url")  # fields
+_NO_TEXT = ("id", "licence", "source", "url", "role")  # fields
 
 
 def common_words(data: Path, everyday: Path, count: int) -> list[str]:
@@ -50,7 +50,7 @@ def common_words(data: Path, everyday: Path, count: int) -> list[str]:
             if text in seen:
                 continue
             seen.add(text)
-        texts.update(set(words(text)))
+        texts.update(set(words(text.encode("utf-8", "ignore").decode())))  # no lone surrogates
     return sorted(texts, key=lambda word: (-texts[word], word))[:count]
 
 
@@ -58,9 +58,7 @@ def _texts(data: Path, everyday: Path) -> Iterator[str]:
     for name, most in SOURCES.items():
         file = data / f"{name}.jsonl.xz"
         for record in islice(read_json_lines(file), most) if file.exists() else ():
-            yield from _strings(
-                {key: value for key, value in record.items() if key not in _NO_TEXT}
-            )
+            yield from _strings(record)
     for record in read_json_lines(everyday):
         yield from _strings(record)
 
@@ -70,8 +68,9 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for part in value.values():
-            yield from _strings(part)
+        for name, part in value.items():
+            if name not in _NO_TEXT:
+                yield from _strings(part)
     elif isinstance(value, list):
         for part in value:
             yield from _strings(part)

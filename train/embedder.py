@@ -18,7 +18,7 @@ An interrupted run leaves the directory as it was; a finished one replaces it wh
 import argparse
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from mlx_toy.bag import BagConfig, BagModel, Features
 from mlx_toy.embedder import CONFIG, BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
+from train.arguments import positive
 from train.common_words import common_words
 from train.definitions import definition_groups, held_out_sets, without_held_out
 from train.embedder_data import to_pairs
@@ -54,7 +55,7 @@ from train.retrieval_sets import QuestionSet
 from train.teacher import Teacher
 
 KEPT_FACTS = ("command", "teacher", "training_seconds", "pairs_seen", "before")
-READ_WORDS = 100_000  # that a teacher reads: the rows of the pieces are made of the rarer ones
+READ_WORDS = 100_000  # that a teacher reads: the rarer ones say what the pieces mean
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=Recipe.learning_rate, help="peak, for Adam")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
     parser.add_argument(
-        "--words", type=int, default=BagConfig.words, help="that get a row of their own"
+        "--words", type=positive, default=BagConfig.words, help="that get a row of their own"
     )
     parser.add_argument("--dimensions", type=int, default=BagConfig.dimensions, help="of a vector")
     parser.add_argument(
@@ -110,29 +111,30 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--kept {options.kept:g} is of nothing: pass --init DIR, too")
     if not 0 <= options.kept < 1:
         raise UserError(f"--kept {options.kept:g} is no share: pass 0 or more, and less than 1")
+    if options.init and options.teacher:
+        raise UserError("a teacher says what words mean in the beginning: pass --init or --teacher")
     if options.steps < 1:
         raise UserError(f"--steps {options.steps} is no training: pass a positive number")
     out = Path(options.out)
     if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
         raise UserError(f"{out} holds something else: pass --out with a new directory")
     recipe = Recipe(steps=options.steps, learning_rate=options.rate, seed=options.seed)
+    if not options.teacher:
+        recipe = replace(recipe, taught=0.0)
     begun = time.monotonic()
     trained, held_out, held_out_sets = read_training_groups(data, options.everyday)
     if not held_out[THRESHOLD_SOURCE]:
         raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
-    words = common_words(
-        data, options.everyday, max(options.words, READ_WORDS if options.teacher else 0)
-    )
-    model = None
+    model, lesson = None, None
     if options.init:
         model, features = _begun(options.init)
         config = model.config
-        words = list(dict.fromkeys([*features.known, *words]))
     else:
+        read = READ_WORDS if options.teacher else 0
+        words = common_words(data, options.everyday, max(options.words, read))
         tokenizer = Tokenizer.load(options.tokenizer)
         features = Features(tokenizer, words[: options.words])
         config = BagConfig(tokenizer.vocab_size, len(features.known), options.dimensions)
-    lesson = None
     if options.teacher:
         kept = options.teacher_vectors or out.with_name(out.name + ".teacher")
         teacher = Teacher(load_embedder(options.teacher), kept)

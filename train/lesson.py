@@ -1,8 +1,8 @@
 """What a teacher says of words and short texts, for the retriever to begin with and to keep.
 
 The teacher, a larger embedder, reads each of the commonest words alone. Its vectors, on fewer axes,
-are the rows of those words; the rows of the pieces are such that the vectors of the rarer words are
-nearly the sums of theirs. So two words that mean alike lie near each other before anything is
+are the rows of those words; the rows of the pieces are such that the vectors of words are nearly
+the sums of theirs. So two words that mean alike lie near each other before anything is
 learned, also where no question of the data has either. Of short texts, queries and glosses, the
 teacher's vectors say how the words of a text weigh.
 """

@@ -3,8 +3,8 @@
     python -m train reader --data DIR --out DIR      # train, and measure on held-out articles
     python -m train reader --data DIR --out DIR --init DIR      # go on from another reader
 
-Vectors of words begin as those of our retriever, on fewer axes. Articles that the retriever
-holds out are held out here too, and the figures are theirs.
+What words mean is our retriever's and stays as it is; a second vector of each word is learned.
+Articles that the retriever holds out are held out here too, and the figures are theirs.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def begin(
         embedder: directory of one of ours; the bundled one without.
         trained: questions whose passages say how rare a word is.
         recipe: its seed counts.
-        sizes: of the network; the rows of its table are the embedder's.
+        sizes: of the network; the rows of its tables are the embedder's.
 
     Raises:
         UserError: the embedder is not one of ours.
@@ -105,8 +105,9 @@ def begin(
     if not isinstance(words, BagEmbedder):
         raise UserError("the reader's vectors of words are our own embedder's: pass one of ours")
     bag = words.model.config
-    config = replace(sizes, vocab_size=bag.vocab_size, words=bag.words)
-    meanings = np.array(words.model.embedding)[:, : config.meaning]
+    meaning = min(sizes.meaning, bag.dimensions)
+    config = replace(sizes, vocab_size=bag.vocab_size, words=bag.words, meaning=meaning)
+    meanings = on_fewer_axes(np.array(words.model.embedding), config.meaning)
     weights = first_weights(config, recipe.seed)
     return Reader(weights, rarity_of(trained), meanings, config, words.features)
 
@@ -155,6 +156,13 @@ def _recipe_of(directory: Path) -> dict[str, Any]:
         return {}
     report = json.loads(file.read_text(encoding="utf-8"))
     return {**report.get("recipe", {}), "before": report.get("before")}
+
+
+def on_fewer_axes(rows: np.ndarray, dimensions: int) -> np.ndarray:
+    """Rows of a table on the axes where they differ most [rows, dimensions]."""
+    axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1]
+    fewer: np.ndarray = rows @ axes[:, :dimensions]
+    return fewer
 
 
 def rarity_of(questions: Sequence[Question]) -> np.ndarray:
@@ -274,9 +282,9 @@ license: cc-by-sa-4.0
 
 A network that says which words of a passage answer a question, and whether any do:
 {count:,} weights, {table:,} of them vectors of words and pieces. What each means is given to it in
-{reader.meanings.size:,} numbers more, which are the bundled retriever's before it learned, and so
-distilled from all-MiniLM-L6-v2 (Apache-2.0). The language model may copy what was found. How it
-works and where the parts come from stands in `mlx_toy/reader_network.py`.
+{reader.meanings.size:,} numbers more, which are a retriever's rows and not learned here. The
+language model may copy what was found. How it works and where the parts come from stands in
+`mlx_toy/reader_network.py`.
 
 ## Figures
 

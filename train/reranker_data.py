@@ -147,7 +147,7 @@ class TrainingLibrary:
 
 
 def deal(groups: Groups, size: int, random: np.random.Generator) -> list[Groups]:
-    """Groups dealt into libraries of about `size` passages; the rest that fills none is left."""
+    """Groups dealt into libraries of about `size` passages; a rest that fills no half is left."""
     libraries: list[Groups] = []
     current: Groups = {}
     names, passages = list(groups), 0
@@ -157,7 +157,9 @@ def deal(groups: Groups, size: int, random: np.random.Generator) -> list[Groups]
         if passages >= size:
             libraries.append(current)
             current, passages = {}, 0
-    return libraries or [current]
+    if passages > size // 2 or not libraries:
+        libraries.append(current)
+    return libraries
 
 
 def sample(asked: Asked, count: int, random: np.random.Generator) -> Asked:

@@ -87,7 +87,7 @@ of {network["words"]:,} words and of word pieces with learned gains and one resi
 All passages of a set are one library; every answerable question is asked. BM25 has k1 1.2, b 0.75
 and no stemming. Neither set was trained on, nor used to choose anything. On the articles, stories
 and pages held out of the training sources, where settings were chosen, and on held-out everyday
-documents of our own, each of them a library:
+documents of our own, those of six passages or more, each of them a library:
 
 {held_out_table}
 
@@ -110,8 +110,10 @@ article is a library; its own questions should be kept, those about other articl
 
 - It sees which words occur, not their order: "who beat whom" is one bag.
 - English; of other languages and scripts it knows no word's meaning.
-- Alone it finds less than a BM25 index on the same passages; it is meant to be fused with one, by
-  the sum of the scores rather than by rank, where the weaker of the two counts as much as BM25.
+- Where people ask in the words of the text (SQuAD, FairytaleQA) it finds less alone than a BM25
+  index does; it is meant to be fused with one.
+- Numbers and rare names are known by their pieces, without their order: 3150 looks like 5310. A
+  search by words must tell them apart.
 - Facts, names and tone of the sources, which are encyclopedias, textbooks and fairy tales, shape
   what it takes to be near.
 
@@ -122,5 +124,6 @@ article is a library; its own questions should be kept, those about other articl
 {data_lines}
 | `corpus/everyday_questions.jsonl` | Apache-2.0 | the authors of mlx-toy, with an AI assistant |
 
-Which words are common was counted in conversations and stories as well (`train/common_words.py`).
+Which words are common was counted in conversations and stories as well (`train/common_words.py`),
+and in what is held out here.
 """

@@ -64,12 +64,11 @@ def evaluate_library(
     right: Sequence[Collection[int]],
 ) -> dict[str, Any]:
     """The same for questions any of whose right passages [Q] is to be found."""
+    sizes = {"passages": len(passages), "questions": len(questions)}
+    if not questions:
+        return sizes
     places = _places(embedder, passages, questions, right)
-    return {
-        "passages": len(passages),
-        "questions": len(questions),
-        **{way: figures(found) for way, found in places.items()},
-    }
+    return {**sizes, **{way: figures(found) for way, found in places.items()}}
 
 
 def evaluate_apart(embedder: Any, groups: Groups) -> dict[str, Any]:
