@@ -195,6 +195,14 @@ def test_the_command_trains_and_says_the_figures(tmp_path, capsys):
     further = load_reader(tmp_path / "more")
     assert np.array_equal(first.rarity, further.rarity)  # it went on from the first
     assert first("Who?", [STORY]) != further("Who?", [STORY])
+    mean = ["--kept", "0.999", *more[:-1], str(tmp_path / "mean")]
+    command.run(parser.parse_args([*flags, *mean]))
+    near = load_reader(tmp_path / "mean")("Who?", [STORY])[0].odds
+    assert abs(near - first("Who?", [STORY])[0].odds) < 0.1
+    assert "--kept 0.999" in (tmp_path / "mean" / "README.md").read_text()
+    for wrong in (["--kept", "0.5", *out], ["--kept", "1", *more]):
+        with pytest.raises(UserError, match="--kept"):
+            command.run(parser.parse_args([*flags, *wrong]))
 
 
 def test_everyday_questions_are_held_out_by_document_and_have_their_headings():

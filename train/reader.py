@@ -50,6 +50,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--init", type=Path, metavar="DIR", help="reader to go on from")
     command.add_argument(
+        "--kept",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the weights it began with, in a mean with what they became (default: 0)",
+    )
+    command.add_argument(
         "--everyday", type=Path, default=EVERYDAY, metavar="FILE", help="(default: our own)"
     )
     command.add_argument(
@@ -62,12 +69,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
+    if options.kept and not options.init:
+        raise UserError(f"--kept {options.kept:g} is of nothing: pass --init DIR, too")
+    if not 0 <= options.kept < 1:
+        raise UserError(f"--kept {options.kept:g} is no share: pass 0 or more, and less than 1")
     data = data_directory(options.data)
     recipe = Recipe(
         options.questions or 0,
         options.epochs,
         rate=options.rate,
         ours=options.ours,
+        kept=options.kept,
         seed=options.seed,
     )
     trained, held_out = read_questions(data, options.everyday)
@@ -256,6 +268,8 @@ def _card(report: dict[str, Any], reader: Reader) -> str:
     flags = f"--epochs {recipe['epochs']} --rate {recipe['rate']} --seed {recipe['seed']}"
     if recipe["ours"] != Recipe.ours:
         flags = f"--ours {recipe['ours']} {flags}"
+    if recipe["kept"]:
+        flags = f"{flags} --kept {recipe['kept']}"
     if recipe["questions"]:
         flags = f"--questions {recipe['questions']} {flags}"
     went_on = ""

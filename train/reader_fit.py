@@ -39,6 +39,8 @@ class Recipe:
         near_misses, spoilt: unanswerable questions beside the others (`Examples.drawn`).
         ours: how often an epoch asks each question of our own.
         shared: weight of the shared normalisation.
+        kept: share of the weights it began with in a mean with what they became, which is often
+            better than either (Wortsman et al. 2022, arXiv:2109.01903).
         seed: of weights and order.
     """
 
@@ -53,6 +55,7 @@ class Recipe:
     spoilt: float = 0.15
     ours: int = 3
     shared: float = 0.5
+    kept: float = 0.0
     seed: int = 0
 
 
@@ -71,6 +74,7 @@ def train(
         at_epoch: called with the number of each epoch that is done, from 1, and the weights.
     """
     mx.random.seed(recipe.seed)
+    begun_with = weights
     draw = random.Random(recipe.seed)
     steps = max(1, int(recipe.epochs * _pairs(examples.questions, recipe) / recipe.batch))
     optimizer = optim.Adam(recipe.rate, [0.9, 0.98], bias_correction=True)
@@ -96,8 +100,15 @@ def train(
                     f"{speed * recipe.batch:.0f} pairs/s  {left:,.0f} s left"
                 )
                 total, since = 0.0, 0
-        at_epoch(epoch, weights)
-    return weights
+        at_epoch(epoch, mean_of(weights, begun_with, recipe.kept))
+    return mean_of(weights, begun_with, recipe.kept)
+
+
+def mean_of(weights: Weights, others: Weights, share: float) -> Weights:
+    """The mean of two networks' weights, with a share of the others."""
+    if not share:
+        return weights
+    return {name: (1 - share) * value + share * others[name] for name, value in weights.items()}
 
 
 def targets(batch: PairBatch, places: Sequence[np.ndarray]) -> np.ndarray:

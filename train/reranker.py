@@ -9,7 +9,8 @@ cross-entropy of the right passage among the candidates (Cao et al. 2007), besid
 passage answers at all, with questions of other libraries as what nothing answers. Then the articles
 held out of the embedder's training weigh the network against the embedder and the vectors of words:
 on its own training articles the embedder is surer than on others, so weights learned there would
-trust it too much. Last, on the same held-out articles, relevance becomes a probability. Figures on
+trust it too much; held-out everyday documents have a part in it. Last, on the same held-out
+articles, relevance becomes a probability. Figures on
 them are cross-validated by article. `--refit` takes the network of a reranker that is there: of the
 embedder it knows only the candidates that it learned on, and learning it takes the longest.
 
@@ -121,7 +122,7 @@ def read_training_groups(data: Path, everyday: Path) -> tuple[dict[str, Groups],
         trained[source.name] = read_groups(source, data)
         if source.name in QUESTIONS:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
-    trained[EVERYDAY], held_out[EVERYDAY] = everyday_groups(everyday)
+    held_out[EVERYDAY] = everyday_groups(everyday)[1]
     return trained, held_out
 
 
@@ -173,14 +174,10 @@ def training_libraries(
     """Libraries of each source, of several make-ups, with the name of the source."""
     made = []
     for name, groups in trained.items():
-        dealt = deal(groups, PERSONAL if name == EVERYDAY else recipe.library, random)
+        dealt = deal(groups, recipe.library, random)
         for number, part in enumerate(dealt[: recipe.wiki_libraries] if name == TITLES else dealt):
             library = TrainingLibrary(
-                part,
-                embedder,
-                lexicon,
-                headings=number % 3 == 2 and name != EVERYDAY,  # these have theirs
-                apart=number % 3 == 1 and name != EVERYDAY,
+                part, embedder, lexicon, headings=number % 3 == 2, apart=number % 3 == 1
             )
             made.append((name, library))
     return made
