@@ -14,7 +14,11 @@ _PHRASES = (
     _GREETING,
     r"how (?:are|re) (?:you|things)(?: doing)?(?: today)?|how do you do|how is it going|what s up",
     r"(?:nice|good|pleased) to meet you|welcome(?: back)?",
-    r"(?:many )?thanks(?: a lot| so much| again)?|thank you(?: very much| so much| again)?",
+    r"(?:many )?(?:thanks|thank you)(?: a lot| very much| so much| again)?"
+    r"(?: for (?:that|this|it|(?:your|the) help|helping(?: me)?|telling me))?",
+    r"(?:that|this|it|you)(?: is| s| was| are| re)?(?: really| very| so| all)?"
+    r" (?:great|good|nice|cool|fine|perfect|helpful|wonderful|awesome|kind|clear|interesting)",
+    r"i see|got it|understood|al(?:l )?right|never mind|no problem|(?:that is|that s|that was) all",
     r"(?:good)?bye|bye bye|see you(?: later| soon| tomorrow)?|have a nice day",
     r"(?:ok|okay|cool|great|nice|perfect|good|fine|well done|sorry|please|yes|no)",
     r"(?:who|what) (?:are|re) you|what (?:is|s) your name|do you have a name",

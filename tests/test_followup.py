@@ -87,7 +87,8 @@ def test_rewriting_finds_more_of_the_passages():
     "message",
     ["Hello!", "hi there", "Good morning, how are you?", "Who are you?", "What's your name?",
      "Thank you very much.", "Hello, my name is Ada. What can you do?", "Who made you?",
-     "Tell me a short story about a lost kitten.", "OK, thanks!", "Are you an AI?"],
+     "Tell me a short story about a lost kitten.", "OK, thanks!", "Are you an AI?",
+     "thanks, that is great", "I see. Thank you for your help!", "That's very helpful, thanks."],
 )  # fmt: skip
 def test_small_talk_is_told_from_questions(message: str):
     assert is_small_talk(message)
@@ -97,7 +98,8 @@ def test_small_talk_is_told_from_questions(message: str):
     "message",
     ["Hello, when does the bakery open?", "Who are the owners?", "Thanks. And who built it?",
      "What is the name of the ship?", "What can you bake with rye?", "", "?", "x" * 300,
-     "Who made the bread?", "How are you supposed to reset the router?"],
+     "Who made the bread?", "How are you supposed to reset the router?",
+     "Is that all?", "That was cool water, was it?", "Thanks for that. Is it open?"],
 )  # fmt: skip
 def test_a_question_is_no_small_talk(message: str):
     assert not is_small_talk(message)
