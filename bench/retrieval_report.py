@@ -29,8 +29,8 @@ The rows: "vectors" and "BM25" rank alone, in memory. "ranks" is reciprocal rank
 equal parts, "ranks a : b" the same with the app's weights (vectors : words), "scores" is BM25 plus
 20 times the cosine. "LanceDB" is the library's search without what follows it, "the app's search"
 what a question goes through in the app. LanceDB's BM25 stems words and drops the commonest; ours,
-in memory, does neither. The rows of MiniLM, and in "All in one library" all but those of SQuAD, are
-of a run before the bundled retriever, reranker and reader of today.
+in memory, does neither. The rows of MiniLM are of a run before the bundled reranker and reader of
+today.
 """
 TOGETHER = f"""
 ## All in one library
