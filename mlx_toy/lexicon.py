@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 BUCKETS = 65536  # stems are counted by hash
-MAX_TOKENS = 1_000_000  # known at a time
+MAX_TOKENS = 200_000  # known at a time, each with some hundred bytes of what is known of it
 CHARACTERS = 12  # a token, on the safe side: a text is cut to so many times its limit of tokens
 WORD, STEM, BUCKET, SHAPE, KINDS, ENDS = range(6)  # columns of `Lexicon.look_up`
 LOWER, NAME, CAPITALS, NUMBER, YEAR, CLOCK, MARK, FOREIGN = range(8)  # shapes

@@ -24,6 +24,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.int8_rows import from_int8, to_int8
 from mlx_toy.known_words import NAME as WORDS
 from mlx_toy.known_words import from_bytes, to_bytes
+from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
 from mlx_toy.reader_network import ReaderConfig, Weights, network
 from mlx_toy.sentences import split_sentences
@@ -37,7 +38,6 @@ MOST_WINDOWS = 200  # of a passage
 SPAN_TOKENS = 24  # of the longest answer
 KEPT = 20  # spans that are told apart
 TOGETHER = 5  # texts of like length that are read as one array
-MOST_WORDS = 100_000  # that are known at a time, each with what it means: 60 MB
 REMEMBERED = 64  # pieces of text with what was found in them: a question is often read twice
 _OPENING, _CLOSING = "$€£¥\"“'‘#+-", "%°\"”'’)"  # marks that an answer may begin and end with
 
@@ -167,7 +167,7 @@ class Reader:
         """
         question = pieces[0][0]
         with self._lock:
-            if len(self.vocabulary.lexicon.words) > MOST_WORDS:
+            if len(self.vocabulary.lexicon.words) > MAX_TOKENS:
                 self.forget_words()
             asked = self.vocabulary.read(question, QUESTION_TOKENS)
             texts = [
