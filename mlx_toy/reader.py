@@ -136,6 +136,10 @@ class Reader:
         self, question: str, passages: Sequence[str], headings: Sequence[str]
     ) -> list[list[_Found]]:
         """The likeliest spans of each passage."""
+        asked_before = any(question == asked for asked, *_ in list(self._remembered))
+        if len(self._remembered) >= REMEMBERED and not asked_before:
+            # between questions only: read with other pieces, a piece has other last digits
+            self._remembered.clear()
         spans: list[list[_Found]] = [[] for _ in passages]
         unread: list[tuple[int, int, tuple[str, str, str]]] = []
         for number, passage in enumerate(passages):
@@ -151,8 +155,6 @@ class Reader:
             texts, begins, ends = self._read([piece for *_, piece in chosen])
             for (number, start, piece), *read in zip(chosen, texts, begins, ends, strict=True):
                 found = _spans(piece[1], *read)
-                if len(self._remembered) >= REMEMBERED:
-                    self._remembered.clear()
                 self._remembered[piece] = found
                 spans[number] += _moved(found, start)
         return spans

@@ -15,7 +15,15 @@ from mlx_toy.choices import CHOICES, likely_first, likely_regions
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.lexicon import Lexicon
-from mlx_toy.reader import CONFIG, KEPT, WEIGHTS, bundled_reader, load_reader
+from mlx_toy.reader import (
+    BUNDLED,
+    CONFIG,
+    KEPT,
+    REMEMBERED,
+    WEIGHTS,
+    bundled_reader,
+    load_reader,
+)
 from mlx_toy.reader_input import to_batch
 from mlx_toy.reader_network import ReaderConfig, network
 from mlx_toy.sentences import split_sentences
@@ -366,29 +374,32 @@ def test_a_broken_reader_gives_one_sentence(tmp_path, broken):
         load_reader(tmp_path)
 
 
-def test_a_word_that_means_the_same_counts_as_near():
+def nearest(question: str, text: str) -> float:
+    """What the features say of the question's words anywhere in the text."""
     vocabulary = bundled_reader().vocabulary
-    question = "Where can I buy a bicycle?"
     asked = vocabulary.read(question, 40)
+    pair = vocabulary.pair(question, asked, vocabulary.read(text, 400))
+    return float(pair.passage_features[0, -1])
 
-    def nearest(text: str) -> float:
-        """What the features say of the question's words anywhere in the text."""
-        pair = vocabulary.pair(question, asked, vocabulary.read(text, 400))
-        return float(pair.passage_features[0, -1])
 
-    same = nearest("We sell the bicycle that you can buy.")
-    alike = nearest("The shop sells bikes in the yard.")
-    other = nearest("The choir sings on the hill at dawn.")
+def test_a_word_that_means_the_same_counts_as_near():
+    question = "Where can I buy a bicycle?"
+    same = nearest(question, "We sell the bicycle that you can buy.")
+    alike = nearest(question, "The shop sells bikes in the yard.")
+    other = nearest(question, "The choir sings on the hill at dawn.")
     assert other < alike - 0.1 < same
 
 
 def test_another_number_does_not_count_as_near():
-    vocabulary = bundled_reader().vocabulary
     question = "What does part 48213 cost?"
-    asked = vocabulary.read(question, 40)
+    same = nearest(question, "Part 48213 costs 9 euros.")
+    assert same > nearest(question, "Part 41283 costs 9 euros.") + 0.2
 
-    def nearest(text: str) -> float:
-        pair = vocabulary.pair(question, asked, vocabulary.read(text, 400))
-        return float(pair.passage_features[0, -1])
 
-    assert nearest("Part 48213 costs 9 euros.") > nearest("Part 41283 costs 9 euros.") + 0.2
+def test_a_question_read_again_gives_the_same_odds_however_full_the_memory_is():
+    reader = load_reader(BUNDLED)
+    passages = [STORY, "The ferry leaves at noon.", "It was tall, white and old, and stood alone."]
+    for number in range(REMEMBERED - 1):
+        reader.best_odds(f"What is {number}?", ["A filler."])
+    first = reader.best_odds("Who lit the lamp?", passages)
+    assert first == reader.best_odds("Who lit the lamp?", passages)
