@@ -30,7 +30,7 @@ from mlx_toy.bag import BagConfig, BagModel, Features
 from mlx_toy.embedder import CONFIG, BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
-from train.arguments import positive
+from train.arguments import add_kept, check_kept, positive
 from train.common_words import common_words
 from train.definitions import definition_groups, held_out_sets, without_held_out
 from train.embedder_data import to_pairs
@@ -67,13 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--evaluate", metavar="DIR", help="only measure this embedder, '' the bundled"
     )
     parser.add_argument("--init", metavar="DIR", help="retriever of ours to go on from")
-    parser.add_argument(
-        "--kept",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="of the weights it began with, in a mean with what they became (default: 0)",
-    )
+    add_kept(parser)
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimizer steps")
     parser.add_argument("--rate", type=float, default=Recipe.learning_rate, help="peak, for Adam")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights and batches")
@@ -107,10 +101,7 @@ def run(options: argparse.Namespace) -> None:
         return
     if not (options.tokenizer or options.init) or not options.out:
         raise UserError("say where from and to: pass --tokenizer DIR or --init DIR, and --out DIR")
-    if options.kept and not options.init:
-        raise UserError(f"--kept {options.kept:g} is of nothing: pass --init DIR, too")
-    if not 0 <= options.kept < 1:
-        raise UserError(f"--kept {options.kept:g} is no share: pass 0 or more, and less than 1")
+    check_kept(options)
     if options.init and options.teacher:
         raise UserError("a teacher says what words mean in the beginning: pass --init or --teacher")
     if options.steps < 1:

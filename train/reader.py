@@ -26,7 +26,7 @@ from mlx_toy.output import counted
 from mlx_toy.reader import FoundSpan, Reader, load_reader, save_reader
 from mlx_toy.reader_input import PASSAGE_TOKENS, RAREST
 from mlx_toy.reader_network import ReaderConfig, Weights, first_weights
-from train.arguments import positive
+from train.arguments import add_kept, check_kept, positive
 from train.everyday import FILE as EVERYDAY
 from train.progress import say
 from train.reader_data import SOURCES, Examples, Question, read_questions
@@ -49,13 +49,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--questions", type=positive, default=None, help="train on so many (default: all)"
     )
     command.add_argument("--init", type=Path, metavar="DIR", help="reader to go on from")
-    command.add_argument(
-        "--kept",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="of the weights it began with, in a mean with what they became (default: 0)",
-    )
+    add_kept(command)
     command.add_argument(
         "--everyday", type=Path, default=EVERYDAY, metavar="FILE", help="(default: our own)"
     )
@@ -69,10 +63,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
-    if options.kept and not options.init:
-        raise UserError(f"--kept {options.kept:g} is of nothing: pass --init DIR, too")
-    if not 0 <= options.kept < 1:
-        raise UserError(f"--kept {options.kept:g} is no share: pass 0 or more, and less than 1")
+    check_kept(options)
     data = data_directory(options.data)
     recipe = Recipe(
         options.questions or 0,
