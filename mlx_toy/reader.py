@@ -178,7 +178,8 @@ class Reader:
             ]
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             batch = to_batch(pairs, self.vocabulary)
-            start, end, none = (np.array(scores) for scores in network(self.weights, batch))
+            scores = network(self.weights, batch)
+            start, end, none = map(np.array, (scores.start, scores.end, scores.none))
         return texts, start - none[:, :1], end - none[:, 1:]  # [P, T]
 
 

@@ -24,6 +24,7 @@ PASSAGE_TOKENS, QUESTION_TOKENS, HEADING_TOKENS = 400, 40, 40  # that are read o
 IDS = 8  # rows of the table that make a word, at most: its own, or its pieces
 FAR = 0.25  # cosine under which two words have nothing to do with each other
 TINY = 1e-6
+NO_SENTENCE = -1  # of a token of the headings, or one that is padded
 RAREST = 12.0  # nats of surprise of a word that no text had
 SHAPES = 8
 OWN = SHAPES + 3  # features of a token alone
@@ -59,12 +60,14 @@ class Pair:
         question_features: [J, QUESTION_FEATURES].
         passage: rows of its tokens [T].
         passage_features: [T, PASSAGE_FEATURES].
+        sentences: number of each token's sentence, `NO_SENTENCE` above the passage [T].
     """
 
     question: np.ndarray
     question_features: np.ndarray
     passage: np.ndarray
     passage_features: np.ndarray
+    sentences: np.ndarray
 
 
 class Vocabulary:
@@ -192,6 +195,7 @@ class Vocabulary:
             np.concatenate(of_question, 1).astype(np.float32),
             passage.rows,
             np.concatenate(features, 1).astype(np.float32),
+            np.where(np.arange(len(p)) < passage.heading, NO_SENTENCE, passage.sentences),
         )
 
     def _near(self, asked: np.ndarray, passage: np.ndarray) -> np.ndarray:
@@ -218,6 +222,7 @@ class PairBatch:
         question, passage: numbers of words [B, J] and [B, T].
         question_features, passage_features: [B, J, F] and [B, T, F]; 0 where padded.
         question_mask, passage_mask: 1 for a token, 0 for padding [B, J] and [B, T].
+        sentences: numbers of the passage's tokens' sentences, or `NO_SENTENCE` [B, T].
     """
 
     ids: np.ndarray
@@ -229,6 +234,7 @@ class PairBatch:
     passage_features: np.ndarray
     question_mask: np.ndarray
     passage_mask: np.ndarray
+    sentences: np.ndarray
 
 
 def to_batch(pairs: Sequence[Pair], vocabulary: Vocabulary) -> PairBatch:
@@ -248,6 +254,8 @@ def to_batch(pairs: Sequence[Pair], vocabulary: Vocabulary) -> PairBatch:
         _pad([pair.passage_features for pair in pairs])[0],
         question_mask,
         passage_mask,
+        # it is padded with 0, which is to say no sentence and not the first
+        _pad([pair.sentences - NO_SENTENCE for pair in pairs])[0] + NO_SENTENCE,
     )
 
 

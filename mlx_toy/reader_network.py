@@ -4,24 +4,30 @@ Question and passage pass through the same residual convolutions; every word of 
 looks at the question's words (attention from passage to question: Seo et al. 2017,
 arXiv:1611.01603), and convolutions with growing gaps between their taps carry what was found across
 the passage (Yu et al. 2018, arXiv:1804.09541, with matrix products instead of depthwise kernels,
-which are the faster on a CPU). Then the words of the passage attend to each other (self-attention:
-Wang et al. 2017, ACL P17-1018) and to the question again, and each learns which of its words were
-met nowhere near: that is how a passage that looks right gives itself away. More convolutions
-follow. Two vectors score each word as the first and the last of the answer, and a place of its own
-says that the passage holds none (Clark and Gardner 2018, arXiv:1710.10723). What is padded is 0 in
-every layer.
+which are the faster on a CPU). Beside that, layers of their own pool the question and each sentence
+into a vector each, its gist, and compare them: which sentence means what is asked is seen there
+even if no word of it is. Then the words of the passage attend to each other (self-attention: Wang
+et al. 2017, ACL P17-1018) and to the question again, and each learns which of its words were met
+nowhere near: that is how a passage that looks right gives itself away. More convolutions follow.
+Two vectors score each word as the first and the last of the answer, and a place of its own says
+that the passage holds none (Clark and Gardner 2018, arXiv:1710.10723). What is padded is 0 in every
+layer.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mlx_toy.backend import mx
 
 import numpy as np
 
-from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, PairBatch
+from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, TINY, PairBatch
 
 Weights = dict[str, mx.array]
 
+GIST = "gist_"  # how the names of the weights begin that gists depend on
+SHARPNESS = 12.0  # nats of the odds among sentences for a cosine of 1 between gists
+GIST_FEATURES = 3  # of a word: how near its sentence is, against the nearest, and its share
 SPREAD = 0.02  # deviation of the values of the table to begin with
 NEVER = -1e9  # score of a padded place
 _SHARED = (1, 1)  # gaps between the taps of the layers that both texts pass
@@ -32,6 +38,8 @@ _TAPS = 3
 _HEADS = 4  # of self-attention
 _NEAR = (1, 2, 4, 8, 16)  # shifts whose sums, 7 and 31 words, are how far is near
 _NEARS = (4, 16)  # the shifts after which what was met is looked at
+_POINTS = "points_of_gists"  # which gists do not depend on
+_POINTS_AT_FIRST = 3.0  # nats for a cosine of 1
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class ReaderConfig:
         dimensions: of a word's vector that is learned.
         meaning: dimensions of what it means, which is not.
         width: of a layer.
+        gist: dimensions of the vector of a question or a sentence.
     """
 
     vocab_size: int = 4096
@@ -51,6 +60,7 @@ class ReaderConfig:
     dimensions: int = 128
     meaning: int = 128
     width: int = 128
+    gist: int = 128
 
 
 def first_weights(config: ReaderConfig, seed: int) -> Weights:
@@ -63,13 +73,16 @@ def first_weights(config: ReaderConfig, seed: int) -> Weights:
         values = random.normal(0, gain * rows**-0.5, (rows, columns))
         weights[name] = mx.array(values.astype(np.float32))
 
-    vector = config.dimensions + config.meaning
-    add("question_in", vector + QUESTION_FEATURES, d)
-    add("passage_in", vector + PASSAGE_FEATURES, d)
-    for layer in range(_LAST + 1 + len(_DEEPER)):
-        weights[f"norm_{layer}"] = mx.ones((d,))
-        add(f"taps_{layer}", _TAPS * d, d, 2**0.5)
-        add(f"out_{layer}", d, d, 0.5)
+    for prefix, vector, layers in (
+        ("", config.dimensions + config.meaning, _LAST + 1 + len(_DEEPER)),
+        (GIST, config.meaning, len(_SHARED)),
+    ):
+        add(f"{prefix}question_in", vector + QUESTION_FEATURES, d)
+        add(f"{prefix}passage_in", vector + PASSAGE_FEATURES, d)
+        for layer in range(layers):
+            weights[f"{prefix}norm_{layer}"] = mx.ones((d,))
+            add(f"{prefix}taps_{layer}", _TAPS * d, d, 2**0.5)
+            add(f"{prefix}out_{layer}", d, d, 0.5)
     for name in ("itself", "again"):
         weights[f"norm_{name}"] = mx.ones((d,))
     add("itself", d, 3 * d)
@@ -81,7 +94,13 @@ def first_weights(config: ReaderConfig, seed: int) -> Weights:
     add("keys", d, d)
     add("queries", d, d)
     add("asked", d, 1)
-    add("mix", 4 * d + PASSAGE_FEATURES + 2, d, 2**0.5)
+    add(f"{GIST}values", config.meaning + d, config.gist)
+    for name in ("asked", "said"):
+        add(f"{GIST}{name}", d, 1, 0.1)
+    add(f"{GIST}up", config.gist, 2 * config.gist, 2**0.5)
+    add(f"{GIST}down", 2 * config.gist, config.gist, 0.1)
+    weights[_POINTS] = mx.full((3,), _POINTS_AT_FIRST)  # of the start, of the end, and of none
+    add("mix", 4 * d + PASSAGE_FEATURES + 2 + GIST_FEATURES + config.gist, d, 2**0.5)
     for name in ("start", "end"):
         weights[f"norm_{name}"] = mx.ones((d,))
         add(name, d, 1, 0.1)
@@ -91,42 +110,116 @@ def first_weights(config: ReaderConfig, seed: int) -> Weights:
     return weights
 
 
-def network(
-    weights: Weights, batch: PairBatch, dropped: float = 0.0
-) -> tuple[mx.array, mx.array, mx.array]:
-    """Scores of each place as the first word of the answer [B, T] and as the last, and of none.
+class Scores(NamedTuple):
+    """What the network says of a batch.
+
+    Attributes:
+        start, end: scores of each place as the first word of the answer and as the last, `NEVER`
+            where padded [B, T].
+        none: scores of the place that says there is none, for the start and for the end [B, 2].
+        asked, said: gists of the questions [B, G] and of the sentences [B, S, G].
+    """
+
+    start: mx.array
+    end: mx.array
+    none: mx.array
+    asked: mx.array
+    said: mx.array
+
+
+def network(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> Scores:
+    """Read questions and passages.
 
     Args:
         weights: by name.
         batch: pairs of a question and a passage.
         dropped: share of the words' and the mixed values that a training step does not see
             (Srivastava et al. 2014).
-
-    Returns:
-        start and end [B, T], `NEVER` where padded, and none [B, 2], each for the other two.
     """
-    width = weights["keys"].shape[0]
     rows = weights["table"][mx.array(batch.ids)] * mx.array(batch.used)[:, :, None]
     words = mx.concatenate([rows.sum(1), mx.array(batch.meanings)], -1)
-    words = _drop(words, dropped)  # [U, E + M]
+    question, passage = _read(weights, batch, _drop(words, dropped))
+    asked, said = gists(weights, batch, dropped)
+    near = _nearness(asked, said, batch.sentences)
+    start, end, none = _answer(weights, batch, question, passage, near, dropped)
+    return Scores(start, end, none, asked, said)
+
+
+def _read(
+    weights: Weights, batch: PairBatch, words: mx.array, prefix: str = ""
+) -> tuple[mx.array, mx.array]:
+    """Questions [B, J, D] and passages [B, T, D], of the vectors of words [U, E]; 0 where padded.
+
+    Of each other they know what the features of their words say. The names of the weights begin
+    with the prefix.
+    """
+    read = []
+    for name, ids, features, mask in (
+        ("question_in", batch.question, batch.question_features, mx.array(batch.question_mask)),
+        ("passage_in", batch.passage, batch.passage_features, mx.array(batch.passage_mask)),
+    ):
+        x = mx.concatenate([words[mx.array(ids)], mx.array(features)], -1) @ weights[prefix + name]
+        x = x * mask[:, :, None]
+        for layer, gap in enumerate(_SHARED):
+            x = _layer(weights, layer, x, gap, mask, prefix)
+        read.append(x)
+    return read[0], read[1]
+
+
+def gists(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> tuple[mx.array, mx.array]:
+    """Unit vectors of the questions [B, G] and of the passages' sentences [B, S, G].
+
+    Each word has a weight in the mean of its sentence, as in attentive pooling (Lin et al. 2017,
+    arXiv:1703.03130). A sentence that a passage does not have is 0.
+
+    Args:
+        weights: by name; those count whose names begin with `GIST`.
+        batch: pairs of a question and a passage.
+        dropped: share of the words' values that a training step does not see.
+    """
+    words = _drop(mx.array(batch.meanings), dropped)
+    question, passage = _read(weights, batch, words, GIST)
+    numbers = mx.arange(int(batch.sentences.max(initial=0)) + 1)[None, :, None]
+    belongs = mx.array(batch.sentences)[:, None] == numbers  # [B, S, T]
+    asked = mx.array(batch.question_mask)[:, None] > 0  # [B, 1, J]
+    found = []
+    for name, ids, x, inside in (
+        ("asked", batch.question, question, asked),
+        ("said", batch.passage, passage, belongs),
+    ):
+        values = mx.concatenate([words[mx.array(ids)], x], -1) @ weights[f"{GIST}values"]
+        shares = mx.where(inside, (x @ weights[GIST + name]).swapaxes(1, 2), NEVER)
+        pooled = _unit(mx.softmax(shares, axis=-1) @ values)
+        hidden = mx.maximum(pooled @ weights[f"{GIST}up"], 0)
+        there = inside.any(-1, keepdims=True)
+        found.append(_unit(pooled + hidden @ weights[f"{GIST}down"]) * there)
+    return found[0][:, 0], found[1]
+
+
+def _unit(x: mx.array) -> mx.array:
+    return x * mx.rsqrt(x.square().sum(-1, keepdims=True) + TINY)
+
+
+def _answer(
+    weights: Weights,
+    batch: PairBatch,
+    question: mx.array,
+    passage: mx.array,
+    near: tuple[mx.array, mx.array, mx.array],
+    dropped: float = 0.0,
+) -> tuple[mx.array, mx.array, mx.array]:
+    """Scores of start, end and none, from what was read and from `_nearness`."""
+    width = weights["keys"].shape[0]
     q_mask, p_mask = mx.array(batch.question_mask), mx.array(batch.passage_mask)
     p_features = mx.array(batch.passage_features)
-    question = _enter(
-        words[mx.array(batch.question)], mx.array(batch.question_features), weights["question_in"]
-    )
-    passage = _enter(words[mx.array(batch.passage)], p_features, weights["passage_in"])
-    question, passage = question * q_mask[:, :, None], passage * p_mask[:, :, None]
-    for layer, gap in enumerate(_SHARED):
-        question = _layer(weights, layer, question, gap, q_mask)
-        passage = _layer(weights, layer, passage, gap, p_mask)
-
     alike = (passage @ weights["keys"]) @ (question @ weights["queries"]).swapaxes(1, 2)
     alike = alike * width**-0.5 + ((q_mask - 1) * -NEVER)[:, None]  # [B, T, J]
     seen = mx.softmax(alike, axis=-1) @ question
     asked = mx.softmax((question @ weights["asked"])[:, :, 0] + (q_mask - 1) * -NEVER, axis=-1)
     asked = asked[:, None] @ question  # [B, 1, D]
     nearest = mx.stack([alike.max(-1), mx.logsumexp(alike, axis=-1)], -1) * p_mask[:, :, None]
-    parts = [passage, seen, passage * seen, passage * asked, p_features, nearest]
+    gist_features, cosines, best = near
+    parts = [passage, seen, passage * seen, passage * asked, p_features, nearest, gist_features]
     mixed = _drop(mx.concatenate(parts, -1), dropped) @ weights["mix"] * p_mask[:, :, None]
     for layer, gap in enumerate(_MIXED, start=len(_SHARED)):
         mixed = _layer(weights, layer, mixed, gap, p_mask)
@@ -138,34 +231,60 @@ def network(
         mixed = _layer(weights, layer, mixed, gap, p_mask)
     last = _layer(weights, _LAST, mixed, 1, p_mask)
 
-    start = _point(weights, "start", mixed, asked) + padded
-    end = _point(weights, "end", last, asked) + padded
+    of_start, of_end, of_none = weights[_POINTS]
+    start = _point(weights, "start", mixed, asked) + of_start * cosines + padded
+    end = _point(weights, "end", last, asked) + of_end * cosines + padded
     highest = (last + padded[:, :, None]).max(1)  # [B, D]
     none = mx.maximum(mx.concatenate([highest, asked[:, 0]], -1) @ weights["none"], 0)
-    return start, end, none @ weights["none_out"]
+    return start, end, none @ weights["none_out"] + of_none * best
 
 
-def _enter(vectors: mx.array, features: mx.array, weight: mx.array) -> mx.array:
-    return mx.concatenate([vectors, features], -1) @ weight
+def _nearness(
+    asked: mx.array, said: mx.array, sentences: np.ndarray
+) -> tuple[mx.array, mx.array, mx.array]:
+    """How near the sentence of each word is to the question in meaning; 0 in the headings.
+
+    Args:
+        asked: gists of the questions [B, G].
+        said: of the sentences [B, S, G].
+        sentences: of the words [B, T].
+
+    Returns:
+        features [B, T, GIST_FEATURES + G], cosines [B, T], and that of the nearest [B, 1].
+    """
+    numbers = mx.arange(said.shape[1])
+    belongs = (mx.array(sentences)[:, :, None] == numbers).astype(mx.float32)  # [B, T, S]
+    products = said * asked[:, None]
+    cosines = products.sum(-1)  # [B, S]
+    real = mx.where(belongs.max(1) > 0, cosines, NEVER)
+    best = real.max(1, keepdims=True)
+    shares = mx.softmax(SHARPNESS * real, axis=-1)
+    seen = mx.stack([cosines, cosines - best, shares], -1)
+    # a product of unit vectors is small: scaled, it is of the size of the other features
+    seen = mx.concatenate([seen, products * said.shape[-1] ** 0.5], -1)
+    by_word = belongs @ seen
+    return by_word, by_word[:, :, 0], best
 
 
-def _layer(weights: Weights, layer: int, x: mx.array, gap: int, mask: mx.array) -> mx.array:
+def _layer(
+    weights: Weights, layer: int, x: mx.array, gap: int, mask: mx.array, prefix: str = ""
+) -> mx.array:
     """x + W2 relu(conv(norm(x))), a convolution of `_TAPS` words with `gap` between them.
 
     What is padded stays 0: else it would carry back what it heard from its neighbours.
     """
-    normed = mx.fast.rms_norm(x, weights[f"norm_{layer}"], 1e-6)
+    normed = mx.fast.rms_norm(x, weights[f"{prefix}norm_{layer}"], TINY)
     around = mx.pad(normed, [(0, 0), (gap, gap), (0, 0)])
     length = x.shape[1]
     taps = [around[:, tap * gap : tap * gap + length] for tap in range(_TAPS)]
-    hidden = mx.maximum(mx.concatenate(taps, -1) @ weights[f"taps_{layer}"], 0)
-    return x + hidden @ weights[f"out_{layer}"] * mask[:, :, None]
+    hidden = mx.maximum(mx.concatenate(taps, -1) @ weights[f"{prefix}taps_{layer}"], 0)
+    return x + hidden @ weights[f"{prefix}out_{layer}"] * mask[:, :, None]
 
 
 def _look_at_itself(weights: Weights, x: mx.array, mask: mx.array) -> mx.array:
     """Self-attention with `_HEADS` heads (Vaswani et al. 2017, arXiv:1706.03762)."""
     count, length, width = x.shape
-    normed = mx.fast.rms_norm(x, weights["norm_itself"], 1e-6)
+    normed = mx.fast.rms_norm(x, weights["norm_itself"], TINY)
     heads = (normed @ weights["itself"]).reshape(count, length, 3, _HEADS, width // _HEADS)
     query, key, value = heads.transpose(2, 3, 0, 1, 4)  # each [heads, B, T, D / heads]
     scores = query @ key.swapaxes(2, 3) * (width // _HEADS) ** -0.5
@@ -191,7 +310,7 @@ def _look_again(
         met: how alike their words are [B, T, J], `NEVER` where padded.
         p_mask, q_mask: 1 for a token [B, T] and [B, J].
     """
-    normed = mx.fast.rms_norm(x, weights["norm_again"], 1e-6)
+    normed = mx.fast.rms_norm(x, weights["norm_again"], TINY)
     alike = (normed @ weights["again_keys"]) @ (question @ weights["again_queries"]).swapaxes(1, 2)
     alike = alike * x.shape[-1] ** -0.5 + ((q_mask - 1) * -NEVER)[:, None]
     seen = mx.softmax(alike, axis=-1) @ question
@@ -209,7 +328,7 @@ def _look_again(
 
 def _point(weights: Weights, name: str, x: mx.array, asked: mx.array) -> mx.array:
     """Scores of the places [B, T], of their vectors and the question's."""
-    normed = mx.fast.rms_norm(x, weights[f"norm_{name}"], 1e-6)
+    normed = mx.fast.rms_norm(x, weights[f"norm_{name}"], TINY)
     towards = weights[name][:, 0] + asked @ weights[f"{name}_asked"]  # [B, 1, D]
     return (normed @ towards.swapaxes(1, 2))[:, :, 0]
 

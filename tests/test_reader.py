@@ -3,7 +3,10 @@
 import argparse
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
+
+from mlx_toy.backend import mx
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 from retrieval_fixtures import write_data, write_everyday
 
 from mlx_toy.choices import CHOICES, likely_first, likely_regions
+from mlx_toy.embedder import BUNDLED as EMBEDDER
+from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.lexicon import Lexicon
@@ -25,10 +30,12 @@ from mlx_toy.reader import (
     load_reader,
 )
 from mlx_toy.reader_input import to_batch
-from mlx_toy.reader_network import ReaderConfig, network
+from mlx_toy.reader_network import GIST, ReaderConfig, gists, network
 from mlx_toy.sentences import split_sentences
 from train import reader as command
 from train.everyday import read_everyday
+from train.gist_fit import gap, imitate
+from train.gist_targets import GistTargets, texts_of
 from train.reader import begin, train
 from train.reader_data import (
     SOURCES,
@@ -39,9 +46,11 @@ from train.reader_data import (
     places_of,
     read_questions,
 )
-from train.reader_fit import Recipe, loss_of, targets
+from train.reader_fit import loss_of, targets
+from train.reader_recipe import Recipe
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
+from train.teacher import Teacher
 from train.twins import FILE, read_twins
 
 STORY = (
@@ -213,6 +222,31 @@ def test_the_command_trains_and_says_the_figures(tmp_path, capsys):
             command.run(parser.parse_args([*flags, *wrong]))
 
 
+def test_the_command_learns_from_a_teacher_and_goes_on_without_it(tmp_path):
+    data = write_data(tmp_path / "data", world(20), [s.file for s in sources(SOURCES)])
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    flags = ["--data", str(data), "--everyday", str(write_everyday(tmp_path)), "--epochs", "1"]
+    out, more = tmp_path / "out", tmp_path / "more"
+    command.run(
+        parser.parse_args(
+            [*flags, "--out", str(out), "--teacher", str(EMBEDDER), "--gist-steps", "3"]
+        )
+    )
+    recipe = json.loads((out / "report.json").read_text())["recipe"]
+    assert recipe["teacher"] == "embedder" and recipe["gist_steps"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        *("data", "out", "out.teacher")
+    ]
+    assert "--teacher DIR --gist-steps 3" in (out / "README.md").read_text()
+    command.run(parser.parse_args([*flags, "--init", str(out), "--out", str(more)]))
+    assert "imitate those of embedder" in (more / "README.md").read_text()
+    assert "--teacher" not in (more / "README.md").read_text()
+    for wrong in (["--gist-steps", "3"], ["--teacher-vectors", str(tmp_path)]):
+        with pytest.raises(UserError, match="pass --teacher"):
+            command.run(parser.parse_args([*flags, "--out", str(more), *wrong]))
+
+
 def test_everyday_questions_are_held_out_by_document_and_have_their_headings():
     ours = list(read_everyday())
     assert len(ours) > 5_000 and 0.1 < np.mean([one.held_out for one in ours]) < 0.15
@@ -292,8 +326,9 @@ def test_an_epoch_asks_twins_as_often_as_told_and_keeps_the_passages_of_a_questi
     examples = Examples([answered, twin], vocabulary)
     groups = list(examples.drawn(1.0, 0.0, 3, random.Random(0)))
     assert sorted(map(len, groups)) == [1, 1, 1, 2]
-    (_, places, numbers), *more = batches(iter(groups), 9, vocabulary, random.Random(0))
-    assert not more and len(places) == 5
+    batch, *more = batches(iter(groups), 9, vocabulary, random.Random(0))
+    places, numbers = batch.places, batch.groups
+    assert not more and len(places) == 5 and batch.gist_targets is None
     pair = next(number for number in numbers.tolist() if numbers.tolist().count(number) == 2)
     first, second = np.flatnonzero(numbers == pair)
     assert len(places[first]) and not len(places[second])
@@ -304,12 +339,125 @@ def test_a_near_miss_costs_more_in_one_group_with_the_answer_than_apart():
     question = Question("A", "Who lit the lamp?", STORY, ("Ada Moor",), (OTHER,))
     examples = Examples([question], reader.vocabulary)
     group = [examples.answered(question), examples.unanswered(question, OTHER)]
-    batch = to_batch([example.pair for example in group], reader.vocabulary)
-    wanted = targets(batch, [example.places for example in group])
+    (batch,) = batches(iter([group]), 2, reader.vocabulary, random.Random(0))
     recipe = Recipe(dropped=0.0, shared=1.0)
-    together = loss_of(reader.weights, batch, wanted, np.array([0, 0]), recipe)
-    apart = loss_of(reader.weights, batch, wanted, np.array([0, 1]), recipe)
+    together = loss_of(reader.weights, batch, recipe)
+    apart = loss_of(reader.weights, replace(batch, groups=np.array([0, 1])), recipe)
     assert together.item() > apart.item()
+
+
+def targets_of(texts, directory):
+    """The bundled retriever as a teacher of these texts."""
+    teacher = Teacher(load_embedder(None), directory)
+    teacher.read(texts)
+    return GistTargets(teacher, texts, bundled_reader().config.gist)
+
+
+def batch_of(examples):
+    """One batch of some examples, each a group of its own."""
+    vocabulary = bundled_reader().vocabulary
+    (batch,) = batches(
+        iter([[example] for example in examples]), len(examples), vocabulary, random.Random(0)
+    )
+    return batch
+
+
+MANY = f"{STORY} {OTHER} {OTHER}"  # five sentences, STORY has three
+ASKED = [Question("A", "Who lit the lamp?", STORY, ()), Question("B", "When?", MANY, ())]
+
+
+def taught(directory, asked=ASKED):
+    """Examples of questions that a teacher knows."""
+    known = targets_of(texts_of((one.text, (one.passage,)) for one in asked), directory)
+    examples = Examples(asked, bundled_reader().vocabulary, known)
+    return examples, [examples.unanswered(one, one.passage) for one in asked]
+
+
+def test_gists_come_nearer_to_a_teacher_and_nothing_else_changes(tmp_path):
+    examples, pairs = taught(tmp_path)
+    weights, batch = bundled_reader().weights, batch_of(pairs)
+    assert sorted(len(one.gist_targets) for one in pairs) == [1 + 3, 1 + 5]
+
+    def gap_of(weights):
+        return gap(*gists(weights, batch.pairs), batch.gist_targets).item()
+
+    recipe = Recipe(batch=2, dropped=0.0, gist_rate=2e-3, gist_steps=30)
+    learned = imitate(weights, examples, recipe, random.Random(0))
+    assert gap_of(learned) < 0.8 * gap_of(weights)
+    for name, weight in weights.items():
+        assert np.array_equal(weight, learned[name]) != name.startswith(GIST)
+    with_it, without = (
+        loss_of(weights, batch, Recipe(dropped=0.0, gist_weight=weight)).item()
+        for weight in (2.0, 0.0)
+    )
+    assert with_it == pytest.approx(without + 2 * gap_of(weights), rel=1e-4)
+
+
+def test_a_teacher_has_the_same_axes_whichever_questions_are_drawn(tmp_path):
+    many = [f"Ship {number} sailed in {1700 + number}." for number in range(300)]
+    first = targets_of([*many, STORY], tmp_path)
+    again = targets_of([*many[200:], STORY, OTHER], tmp_path)
+    assert np.array_equal(first.of(STORY, [many[250]]), again.of(STORY, [many[250]]))
+    assert again.of(many[0], [STORY]) is None
+
+
+def test_gaps_are_none_for_the_teacher_itself_and_of_what_is_read_alone(tmp_path):
+    cut = Question("A", "Who lit the lamp?", f"{STORY} " * 60, ())
+    _, (short, long) = taught(tmp_path, [ASKED[0], cut])
+    assert len(long.gist_targets) - 1 == long.pair.sentences.max() + 1 < 180  # it was cut
+    batch = batch_of([short, long])
+    asked, said = batch.gist_targets[:, 0], batch.gist_targets[:, 1:]
+    assert gap(mx.array(asked), mx.array(said), batch.gist_targets).item() < 1e-3
+    row = int(np.argmin(np.abs(said).sum((1, 2))))  # the short one
+    other = said.copy()
+    other[row, 3:] = np.roll(said[1 - row, 3:], 1, axis=-1)  # of sentences that it has not
+    assert gap(mx.array(asked), mx.array(other), batch.gist_targets).item() < 1e-3
+    other[row, 0] = -other[row, 0]
+    assert gap(mx.array(asked), mx.array(other), batch.gist_targets).item() > 0.01
+    empty = gap(mx.array(asked), mx.array(said), 0 * batch.gist_targets)
+    assert empty.item() == 0
+
+
+def test_imitating_asks_for_questions_that_the_teacher_knows(tmp_path):
+    lost = Question("A", "Who lit the lamp?", STORY, ("Carl",))
+    known = targets_of(texts_of([(lost.text, (STORY,))]), tmp_path)
+    for questions in ([lost], [Question("A", "Who else?", STORY, ("Ada Moor",))]):
+        examples = Examples(questions, bundled_reader().vocabulary, known)
+        with pytest.raises(UserError, match="whole pack"):
+            imitate(bundled_reader().weights, examples, Recipe(gist_steps=2), random.Random(0))
+
+
+def test_gists_are_unit_vectors_and_what_a_passage_has_not_is_zero():
+    reader = bundled_reader()
+    examples = Examples([], reader.vocabulary)
+    short, long = (examples.unanswered(ASKED[0], text, "Lights of Alm") for text in (STORY, MANY))
+    alone, together = (
+        to_batch([example.pair for example in some], reader.vocabulary)
+        for some in ([short], [short, long])
+    )
+    asked, said = gists(reader.weights, together)
+    lengths = np.linalg.norm(np.array(said), axis=-1)
+    assert lengths == pytest.approx(np.array([[1, 1, 1, 0, 0], [1] * 5]), abs=1e-3)
+    single, sentences = gists(reader.weights, alone)
+    assert np.allclose(asked[0], single[0], atol=1e-4)
+    assert np.allclose(said[0, :3], sentences[0], atol=1e-4)
+    both, one = network(reader.weights, together), network(reader.weights, alone)
+    count = one.start.shape[1]
+    assert np.allclose(both.start[0, :count], one.start[0], atol=1e-3)
+    assert np.allclose(both.none[0], one.none[0], atol=1e-3)
+
+
+def test_the_sentence_that_means_what_is_asked_has_the_nearest_gist():
+    reader = bundled_reader()
+    text = (
+        "Breakfast is served from seven. Dogs must stay on a lead in the garden. "
+        "Guests may leave their cars behind the house for six euros a night."
+    )
+    examples = Examples([], reader.vocabulary)
+    for question, right in (("What does it cost to park a vehicle?", 2), ("When can I eat in the morning?", 0)):
+        example = examples.unanswered(Question("A", question, text, ()), text)
+        asked, said = gists(reader.weights, to_batch([example.pair], reader.vocabulary))
+        assert int((said[0] @ asked[0]).argmax()) == right
 
 
 @pytest.mark.parametrize(
@@ -337,12 +485,11 @@ def test_what_is_padded_has_no_say():
     short = example.answered(example.questions[0])
     long = Examples([Question("A", asked, STORY * 3, ("Ada Moor",))], reader.vocabulary)
     other = long.answered(long.questions[0])
-    (both, places, _), *_ = batches(
-        iter([[short], [other]]), 2, reader.vocabulary, random.Random(0)
-    )
+    batch, *_ = batches(iter([[short], [other]]), 2, reader.vocabulary, random.Random(0))
+    both, places = batch.pairs, batch.places
     alone = to_batch([short.pair], reader.vocabulary)
     row = int(both.passage_mask[0].sum() > both.passage_mask[1].sum())
-    pairs = zip(network(reader.weights, both), network(reader.weights, alone), strict=True)
+    pairs = zip(network(reader.weights, both)[:3], network(reader.weights, alone)[:3], strict=True)
     for scores, single in pairs:
         count = single.shape[1]
         assert np.allclose(np.array(scores)[row, :count], np.array(single)[0], atol=1e-3)

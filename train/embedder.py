@@ -30,14 +30,15 @@ from mlx_toy.bag import BagConfig, BagModel, Features
 from mlx_toy.embedder import CONFIG, BagEmbedder, load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.tokenizer import Tokenizer
-from train.arguments import add_kept, check_kept, positive
+from train.arguments import positive
 from train.common_words import common_words
 from train.definitions import definition_groups, held_out_sets, without_held_out
 from train.embedder_data import to_pairs
 from train.embedder_fit import Recipe, log, start, train
 from train.everyday import FILE as EVERYDAY_FILE
 from train.everyday import everyday_groups
-from train.lesson import Lesson, take_lesson, texts_to_read
+from train.kept import add_kept, check_kept, mean_of
+from train.lesson import take_lesson, texts_to_read
 from train.retrieval_data import (
     DEFINITIONS,
     EVERYDAY,
@@ -52,7 +53,7 @@ from train.retrieval_data import (
 )
 from train.retrieval_report import THRESHOLD_SOURCE, evaluation_table, write_directory
 from train.retrieval_sets import QuestionSet
-from train.teacher import Teacher
+from train.teacher import add_teacher, open_teacher
 
 KEPT_FACTS = ("command", "teacher", "training_seconds", "pairs_seen", "before")
 READ_WORDS = 100_000  # that a teacher reads: the rarer ones say what the pieces mean
@@ -78,15 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--everyday", type=Path, default=EVERYDAY_FILE, metavar="FILE", help="(default: our own)"
     )
-    parser.add_argument(
-        "--teacher", metavar="DIR", help="a sentence-transformers BERT to learn from"
-    )
-    parser.add_argument(
-        "--teacher-vectors",
-        type=Path,
-        metavar="DIR",
-        help="directory that keeps the teacher's vectors between runs (default: OUT.teacher)",
-    )
+    add_teacher(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -110,7 +103,8 @@ def run(options: argparse.Namespace) -> None:
     if out.exists() and not (out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))):
         raise UserError(f"{out} holds something else: pass --out with a new directory")
     recipe = Recipe(steps=options.steps, learning_rate=options.rate, seed=options.seed)
-    if not options.teacher:
+    teacher = open_teacher(options)
+    if not teacher:
         recipe = replace(recipe, taught=0.0)
     begun = time.monotonic()
     trained, held_out, held_out_sets = read_training_groups(data, options.everyday)
@@ -121,26 +115,28 @@ def run(options: argparse.Namespace) -> None:
         model, features = _begun(options.init)
         config = model.config
     else:
-        read = READ_WORDS if options.teacher else 0
+        read = READ_WORDS if teacher else 0
         words = common_words(data, options.everyday, max(options.words, read))
         tokenizer = Tokenizer.load(options.tokenizer)
         features = Features(tokenizer, words[: options.words])
         config = BagConfig(tokenizer.vocab_size, len(features.known), options.dimensions)
-    if options.teacher:
-        kept = options.teacher_vectors or out.with_name(out.name + ".teacher")
-        teacher = Teacher(load_embedder(options.teacher), kept)
-        lesson = ask(teacher, words, texts_to_read(trained, recipe.seed), features, config)
+    if teacher:
+        texts = texts_to_read(trained, recipe.seed)
+        teacher.read([*words, *texts])
+        lesson = take_lesson(words, texts, features, teacher, config.dimensions)
     pairs = {name: to_pairs(name, each, features) for name, each in trained.items()}
     log(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
     model = model or start(pairs, config, recipe, lesson)
     model = train(pairs, model, recipe, MIXTURE, lesson)
     if options.kept:
-        mix(model, _begun(options.init)[0], options.kept)
+        before_it = dict(tree_flatten(_begun(options.init)[0].parameters()))
+        own = dict(tree_flatten(model.parameters()))
+        model.load_weights(list(mean_of(own, before_it, options.kept).items()))
     before = _facts_of(options.init) if options.init else {}
     facts = {
         "recipe": asdict(recipe),
         "network": asdict(config),
-        "teacher": Path(options.teacher).name if options.teacher else before.get("teacher", ""),
+        "teacher": teacher.name if teacher else before.get("teacher", ""),
         "training_seconds": round(time.monotonic() - begun),
         "pairs_seen": recipe.steps * recipe.batch,
         "command": "python -m train embedder --data DIR --out DIR "
@@ -150,20 +146,10 @@ def run(options: argparse.Namespace) -> None:
             if options.init
             else f"--tokenizer DIR --words {options.words} --dimensions {options.dimensions}"
         )
-        + (" --teacher DIR" if options.teacher else ""),
+        + (" --teacher DIR" if teacher else ""),
         "before": {name: before[name] for name in KEPT_FACTS if name in before},
     }
     print(write_directory(model, features, held_out, held_out_sets, data, facts, out))
-
-
-def mix(model: BagModel, other: BagModel, share: float) -> None:
-    """Bring a share of another network's weights into a network that went on from it.
-
-    Such a mean is often better than either (Wortsman et al. 2022, arXiv:2109.01903).
-    """
-    kept = dict(tree_flatten(other.parameters()))
-    own = tree_flatten(model.parameters())
-    model.load_weights([(n, (1 - share) * value + share * kept[n]) for n, value in own])
 
 
 def _begun(directory: str) -> tuple[BagModel, Features]:
@@ -201,13 +187,3 @@ def read_training_groups(
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
     trained[EVERYDAY], held_out[EVERYDAY] = everyday_groups(everyday)
     return trained, held_out, sets
-
-
-def ask(
-    teacher: Teacher, words: list[str], texts: list[str], features: Features, config: BagConfig
-) -> Lesson:
-    """Have the teacher embed what it is not known to say of, and lay out the lesson."""
-    wanted = len(teacher.missing([*words, *texts]))
-    for done in teacher.learn([*words, *texts]):
-        log(f"the teacher has read {done:,} of {wanted:,} texts")
-    return take_lesson(words, texts, features, teacher, config.dimensions)

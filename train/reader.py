@@ -3,6 +3,11 @@
     python -m train reader --data DIR --out DIR      # train, and measure on held-out articles
     python -m train reader --data DIR --out DIR --init DIR      # go on from another reader
 
+With `--teacher DIR`, a sentence-transformers BERT such as all-MiniLM-L6-v2, the vectors of
+questions and sentences are drawn to the teacher's, for some steps alone and then beside everything
+else. It reads every sentence once, which takes an hour of one core; its vectors are kept in the
+directory `--teacher-vectors`, and a reading that was interrupted goes on.
+
 What words mean is our retriever's and stays as it is; a second vector of each word is learned.
 Articles that the retriever holds out are held out here too, and the figures are theirs.
 """
@@ -26,17 +31,22 @@ from mlx_toy.output import counted
 from mlx_toy.reader import FoundSpan, Reader, load_reader, save_reader
 from mlx_toy.reader_input import PASSAGE_TOKENS, RAREST
 from mlx_toy.reader_network import ReaderConfig, Weights, first_weights
-from train.arguments import add_kept, check_kept, positive
+from train.arguments import not_negative, positive
 from train.everyday import FILE as EVERYDAY
+from train.gist_targets import GistTargets, texts_of
+from train.kept import add_kept, check_kept
 from train.progress import say
 from train.reader_data import SOURCES, Examples, Question, read_questions
-from train.reader_fit import Recipe
 from train.reader_fit import train as fit
+from train.reader_recipe import Recipe
 from train.records import write_json, write_text
+from train.retrieval_card import LICENCES
 from train.retrieval_data import sources
 from train.squad import exact_match, f1
+from train.teacher import add_teacher, open_teacher
 
 SIZES = ReaderConfig()
+GIST_STEPS, GIST_WEIGHT = 4_000, 0.5  # with a teacher; see `Recipe`
 MEASURED = 2_000  # questions of held-out articles
 
 
@@ -50,6 +60,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--init", type=Path, metavar="DIR", help="reader to go on from")
     add_kept(command)
+    add_teacher(command)
+    command.add_argument(
+        "--gist-steps",
+        type=not_negative,
+        metavar="N",
+        help="with a teacher: batches from which only the vectors of sentences are learned, first "
+        f"(default: {GIST_STEPS}, with --init 0)",
+    )
     command.add_argument(
         "--everyday", type=Path, default=EVERYDAY, metavar="FILE", help="(default: our own)"
     )
@@ -64,15 +82,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, write the weights after each epoch and the figures beside them."""
     check_kept(options)
+    teacher = open_teacher(options)
+    if options.gist_steps is not None and not teacher:
+        raise UserError("--gist-steps are learned from a teacher: pass --teacher DIR, too")
     data = data_directory(options.data)
+    before = _recipe_of(options.init) if options.init else None
     recipe = Recipe(
         options.questions or 0,
         options.epochs,
         rate=options.rate,
         ours=options.ours,
         kept=options.kept,
+        teacher=teacher.name if teacher else (before or {}).get("teacher", ""),
         seed=options.seed,
     )
+    if teacher:
+        steps = options.gist_steps if options.gist_steps is not None else GIST_STEPS * (not before)
+        recipe = replace(recipe, gist_weight=GIST_WEIGHT, gist_steps=steps)
     trained, held_out = read_questions(data, options.everyday)
     if not trained:
         raise UserError(f"{data} has no questions to learn from: give the whole pack")
@@ -85,8 +111,13 @@ def run(options: argparse.Namespace) -> None:
     reader = load_reader(options.init) if options.init else begin(options.embedder, trained, recipe)
     ours = [question for question in held_out if question.is_ours]
     others = [question for question in held_out if not question.is_ours]
-    before = _recipe_of(options.init) if options.init else None
-    figures = train(reader, trained, others[:MEASURED] + ours, recipe, options.out, before)
+    gist_targets = None
+    if teacher:
+        texts = texts_of((q.text, (q.passage, *q.near_misses)) for q in trained)
+        teacher.read(texts)
+        gist_targets = GistTargets(teacher, texts, reader.config.gist)
+    measured = others[:MEASURED] + ours
+    figures = train(reader, trained, measured, recipe, options.out, before, gist_targets)
     print(json.dumps(figures, indent=1))
 
 
@@ -122,6 +153,7 @@ def train(
     recipe: Recipe,
     out: Path,
     before: dict[str, Any] | None = None,
+    gist_targets: GistTargets | None = None,
 ) -> dict[str, float]:
     """Train a reader on some questions, write it to `out`, and measure it on others.
 
@@ -131,6 +163,7 @@ def train(
         recipe: how.
         out: directory.
         before: recipe of the reader to begin with, if it has learned already.
+        gist_targets: what a teacher says of questions and sentences.
     """
     out.mkdir(parents=True, exist_ok=True)
     count = sum(w.size for w in reader.weights.values())
@@ -148,7 +181,7 @@ def train(
         write_json(report, out / "report.json")
         write_text(_card(report, reader), out / "README.md")
 
-    fit(reader.weights, Examples(trained, reader.vocabulary), recipe, at_epoch)
+    fit(reader.weights, Examples(trained, reader.vocabulary, gist_targets), recipe, at_epoch)
     return figures
 
 
@@ -261,6 +294,14 @@ def _card(report: dict[str, Any], reader: Reader) -> str:
         flags = f"--ours {recipe['ours']} {flags}"
     if recipe["kept"]:
         flags = f"{flags} --kept {recipe['kept']}"
+    taught = ""
+    if recipe["gist_weight"]:
+        flags = f"--teacher DIR --gist-steps {recipe['gist_steps']} {flags}"
+    if teacher := recipe["teacher"]:
+        taught = (
+            f"\nThe vectors of questions and sentences that it compares imitate those of "
+            f"{teacher}{LICENCES.get(teacher, '')}.\n"
+        )
     if recipe["questions"]:
         flags = f"--questions {recipe['questions']} {flags}"
     went_on = ""
@@ -315,7 +356,7 @@ compete: F1 {figures["documents_f1"]} %, exact match {figures["documents_exact_m
 ## Training
 
 `python -m train reader --data DIR --out DIR {flags}`
-{went_on}
+{went_on}{taught}
 | source | licence | attribution |
 |---|---|---|
 {rows}

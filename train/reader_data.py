@@ -24,6 +24,7 @@ import numpy as np
 from corpus.bm25 import Bm25
 from corpus.readers import read_source
 from mlx_toy.reader_input import (
+    NO_SENTENCE,
     PASSAGE_TOKENS,
     QUESTION_TOKENS,
     Pair,
@@ -34,6 +35,7 @@ from mlx_toy.reader_input import (
 )
 from train.everyday import FILE as EVERYDAY
 from train.everyday import Everyday, read_everyday
+from train.gist_targets import GistTargets
 from train.hard_negatives import COMMON
 from train.retrieval_data import is_held_out, sources
 from train.spoilt import Article, spoil
@@ -81,10 +83,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Example:
-    """A pair, and the places where its answers begin and end: tokens [A, 2], of none [0, 2]."""
+    """A pair and what is right of it.
+
+    Attributes:
+        pair: a question and a passage.
+        places: where its answers begin and end: tokens [A, 2], of none [0, 2].
+        gist_targets: a teacher's vectors of the question and of each sentence of which a word is
+            read [1 + S, G]; none without.
+    """
 
     pair: Pair
     places: np.ndarray
+    gist_targets: np.ndarray | None = None
 
 
 Group = list[Example]  # of one question: the passage that answers it first, then near misses
@@ -193,10 +203,16 @@ class Examples:
     Args:
         questions: to draw from.
         vocabulary: of the reader.
+        gist_targets: what a teacher says of the questions and of all sentences.
     """
 
-    def __init__(self, questions: Sequence[Question], vocabulary: Vocabulary) -> None:
-        self.questions, self.vocabulary = questions, vocabulary
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        vocabulary: Vocabulary,
+        gist_targets: GistTargets | None = None,
+    ) -> None:
+        self.questions, self.vocabulary, self.gist_targets = questions, vocabulary, gist_targets
         self._texts: dict[tuple[str, str], Text] = {}
         by_title: dict[str, list[Question]] = {}
         for question in questions:
@@ -207,16 +223,18 @@ class Examples:
         """With its own passage; None if the answer does not stand in what is read of it."""
         text = self.text_of(question.passage, heading)
         places = places_of(question.answers, question.passage, text)
-        return self._example(question.text, text, places) if len(places) else None
+        return self._example(question.text, question.passage, text, places) if len(places) else None
 
     def unanswered(self, question: Question, passage: str, heading: str = "") -> Example:
         """With a passage that lacks the answer."""
-        return self._example(question.text, self.text_of(passage, heading))
+        return self._example(question.text, passage, self.text_of(passage, heading))
 
     def spoilt(self, question: Question, draw: random.Random, heading: str = "") -> Example | None:
         """With its own passage, but asking what that does not say."""
         text = spoil(question.text, question.passage, self._articles[question.article], draw)
-        return self._example(text, self.text_of(question.passage, heading)) if text else None
+        if not text:
+            return None
+        return self._example(text, question.passage, self.text_of(question.passage, heading))
 
     def text_of(self, passage: str, heading: str = "") -> Text:
         """A passage cut into tokens, below its heading; it is kept."""
@@ -226,10 +244,16 @@ class Examples:
             self._texts[passage, heading] = text
         return text
 
-    def _example(self, question: str, text: Text, places: np.ndarray | None = None) -> Example:
+    def _example(
+        self, question: str, passage: str, text: Text, places: np.ndarray | None = None
+    ) -> Example:
         asked = self.vocabulary.read(question, QUESTION_TOKENS)
         pair = self.vocabulary.pair(question, asked, text)
-        return Example(pair, np.zeros((0, 2), np.int32) if places is None else places)
+        known = None
+        if self.gist_targets is not None:
+            spans = text.spans[: pair.sentences.max(initial=NO_SENTENCE) + 1]
+            known = self.gist_targets.of(question, [passage[start:end] for start, end in spans])
+        return Example(pair, np.zeros((0, 2), np.int32) if places is None else places, known)
 
     def drawn(
         self, near_misses: float, spoilt: float, ours: int, draw: random.Random
@@ -260,14 +284,28 @@ class Examples:
                 yield [example]
 
 
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Pairs that are learned from together, B of them.
+
+    Attributes:
+        pairs: what is read of them.
+        places: of each, as in `Example`.
+        groups: number of each pair's group [B]; the pairs of a group have one question.
+        gist_targets: a teacher's vectors of the questions and the sentences [B, 1 + S, G], 0
+            where there is none; none where it knows none of the pairs.
+    """
+
+    pairs: PairBatch
+    places: list[np.ndarray]
+    groups: np.ndarray
+    gist_targets: np.ndarray | None
+
+
 def batches(
     groups: Iterator[Group], size: int, vocabulary: Vocabulary, draw: random.Random
-) -> Iterator[tuple[PairBatch, list[np.ndarray], np.ndarray]]:
-    """Batches of about `size` pairs of like length, in random order within a pool.
-
-    Yields:
-        the pairs, the places of each, and the number of each pair's group [B].
-    """
+) -> Iterator[TrainingBatch]:
+    """Batches of about `size` pairs of like length, in random order within a pool."""
     while pool := list(islice(groups, size * POOL)):
         draw.shuffle(pool)
         pool.sort(key=lambda group: max(len(example.pair.passage) for example in group))
@@ -280,5 +318,21 @@ def batches(
         for part in parts:
             examples = [example for group in part for example in group]
             numbers = np.repeat(np.arange(len(part)), [len(group) for group in part])
-            batch = to_batch([example.pair for example in examples], vocabulary)
-            yield batch, [example.places for example in examples], numbers
+            yield TrainingBatch(
+                to_batch([example.pair for example in examples], vocabulary),
+                [example.places for example in examples],
+                numbers,
+                _together([example.gist_targets for example in examples]),
+            )
+
+
+def _together(targets: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Gist targets of the pairs as one array [B, 1 + S, G]."""
+    known = [vectors for vectors in targets if vectors is not None]
+    if not known:
+        return None
+    together = np.zeros((len(targets), max(map(len, known)), known[0].shape[1]), np.float32)
+    for row, vectors in enumerate(targets):
+        if vectors is not None:
+            together[row, : len(vectors)] = vectors
+    return together

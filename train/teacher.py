@@ -6,17 +6,48 @@ reads. Vectors are kept as float16, a thousandth of what they say, under the has
 directory may hold those of several teachers.
 """
 
+import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mlx_toy.embedder import Embedder
+from mlx_toy.embedder import Embedder, load_embedder
+from mlx_toy.errors import UserError
 from mlx_toy.whole_files import written_at_once
+from train.progress import say
 
 PART = 4096  # texts a file
 _HASH = 12  # bytes of a text's hash
+
+
+def add_teacher(parser: argparse.ArgumentParser) -> None:
+    """Declare `--teacher` and where its vectors are kept, for a command that has `--out`."""
+    parser.add_argument(
+        "--teacher", metavar="DIR", help="a sentence-transformers BERT to learn from"
+    )
+    parser.add_argument(
+        "--teacher-vectors",
+        type=Path,
+        metavar="DIR",
+        help="directory that keeps the teacher's vectors between runs (default: OUT.teacher)",
+    )
+
+
+def open_teacher(options: argparse.Namespace) -> "Teacher | None":
+    """The teacher that the flags of `add_teacher` name; none without.
+
+    Raises:
+        UserError: there is no such embedder, or vectors of none are to be kept.
+    """
+    if not options.teacher:
+        if options.teacher_vectors:
+            raise UserError("--teacher-vectors are of a teacher: pass --teacher DIR, too")
+        return None
+    out = Path(options.out).resolve()
+    kept = options.teacher_vectors or out.with_name(out.name + ".teacher")
+    return Teacher(load_embedder(options.teacher), kept, Path(options.teacher).resolve().name)
 
 
 class Teacher:
@@ -25,9 +56,11 @@ class Teacher:
     Args:
         embedder: what is asked for vectors that are not known.
         directory: of the files; made if it is not there.
+        name: for cards.
     """
 
-    def __init__(self, embedder: Embedder, directory: Path) -> None:
+    def __init__(self, embedder: Embedder, directory: Path, name: str = "") -> None:
+        self.name = name
         self.dimensions, self.fingerprint = embedder.dimensions, embedder.fingerprint
         self._embedder, self._directory = embedder, directory
         self._known: dict[bytes, np.ndarray] = {}
@@ -53,6 +86,12 @@ class Teacher:
             self._keep(part, vectors)
             yield min(start + PART, len(new))
 
+    def read(self, texts: Sequence[str]) -> None:
+        """Learn what is missing, and say how far it is."""
+        wanted = len(self.missing(texts))
+        for done in self.learn(texts):
+            say(f"the teacher has read {done:,} of {wanted:,} texts")
+
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors [N, D] of texts that are known, float16.
 
@@ -61,6 +100,20 @@ class Teacher:
         """
         found = [self._known[_key(text)] for text in texts]
         return np.stack(found) if found else np.zeros((0, self.dimensions), np.float16)
+
+    def axes(self, texts: Sequence[str], dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and axes for `along`, of the first texts that this was ever asked with.
+
+        They are kept with the vectors: of other texts, the same vector would have other numbers.
+        """
+        file = self._directory / f"axes-{self.fingerprint}-{dimensions}.npz"
+        if not file.exists():
+            mean, axes = principal_axes(self.vectors(texts), dimensions)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with written_at_once(file) as partial, open(partial, "wb") as out:
+                np.savez(out, mean=mean, axes=axes)
+        with np.load(file) as stored:
+            return stored["mean"], stored["axes"]
 
     def _keep(self, texts: list[str], vectors: np.ndarray) -> None:
         keys = [_key(text) for text in texts]
@@ -76,6 +129,26 @@ def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:_HASH]
 
 
+def principal_axes(like: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of vectors [N, D], and the axes along which they differ most [D, dimensions].
+
+    More dimensions than D are filled up with zeros.
+    """
+    mean = like.astype(np.float32).mean(0)
+    centred = like.astype(np.float32) - mean
+    axes = np.eye(len(mean), max(dimensions, len(mean)), dtype=np.float32)
+    if dimensions < len(mean):
+        axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]  # most variance first
+    return mean, axes[:, :dimensions]
+
+
+def along(vectors: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Unit vectors [N, dimensions] of vectors [N, D], on these axes from this mean."""
+    short = (vectors.astype(np.float32) - mean) @ axes
+    unit: np.ndarray = short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-9)
+    return unit
+
+
 def to_dimensions(vectors: np.ndarray, dimensions: int, like: np.ndarray) -> np.ndarray:
     """Unit vectors [N, D] of so many dimensions, on the principal axes of others.
 
@@ -85,11 +158,4 @@ def to_dimensions(vectors: np.ndarray, dimensions: int, like: np.ndarray) -> np.
             zeros: cosines stay what they were, as nearly as they can.
         like: vectors whose mean is taken off and whose axes count.
     """
-    mean = like.astype(np.float32).mean(0)
-    others, centred = like.astype(np.float32) - mean, vectors.astype(np.float32) - mean
-    if dimensions < centred.shape[1]:
-        axes = np.linalg.eigh(others.T @ others)[1][:, ::-1]  # most variance first
-        centred = centred @ axes[:, :dimensions]
-    centred = np.pad(centred, ((0, 0), (0, dimensions - centred.shape[1])))
-    short: np.ndarray = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-    return short
+    return along(vectors, *principal_axes(like, dimensions))

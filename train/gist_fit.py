@@ -1,0 +1,69 @@
+"""How the reader's gists learn from a teacher's vectors (`train/gist_targets.py`)."""
+
+import random
+from itertools import islice
+
+from mlx_toy.backend import mx
+
+import numpy as np
+
+from mlx_toy.errors import UserError
+from mlx_toy.reader_network import GIST, NEVER, SHARPNESS, Weights, gists
+from train.descent import Descent
+from train.reader_data import Examples, TrainingBatch, batches
+from train.reader_recipe import Recipe
+
+
+def imitate(weights: Weights, examples: Examples, recipe: Recipe, draw: random.Random) -> Weights:
+    """Learn the gists alone for `recipe.gist_steps` batches; every other weight stays as it is.
+
+    Raises:
+        UserError: the teacher knows none of the examples.
+    """
+
+    def loss_of(learned: Weights, batch: TrainingBatch) -> mx.array:
+        assert batch.gist_targets is not None
+        return gap(*gists(learned, batch.pairs, recipe.dropped), batch.gist_targets)
+
+    descent = Descent(
+        loss_of, recipe.gist_steps, recipe.gist_rate, recipe.warmup, recipe.norm, "gists"
+    )
+    learned = {name: weight for name, weight in weights.items() if name.startswith(GIST)}
+    while (begun := descent.done) < recipe.gist_steps:
+        drawn = examples.drawn(recipe.near_misses, 0.0, 1, draw)  # no teacher knows spoilt ones
+        every = batches(drawn, recipe.batch, examples.vocabulary, draw)
+        taught = (batch for batch in every if batch.gist_targets is not None)
+        for batch in islice(taught, recipe.gist_steps - begun):
+            learned = descent.step(learned, batch)
+        if descent.done == begun:
+            raise UserError("no question has its answer in its passage: give the whole pack")
+    return weights | learned
+
+
+def gap(asked: mx.array, said: mx.array, targets: np.ndarray) -> mx.array:
+    """How far gists are from a teacher's vectors: 0 if they are the same.
+
+    That is 1 less the cosine, in the mean, and how much the odds among the sentences, by their
+    cosines with the question, differ from the teacher's (Kullback and Leibler 1951).
+
+    Args:
+        asked: of the questions [B, G].
+        said: of the sentences [B, S, G].
+        targets: of the questions and then of the sentences that were read, 0 where there is none
+            [B, 1 + S, G].
+    """
+    wanted = mx.array(targets)
+    known = mx.array(targets.any(-1).astype(np.float32))
+    ours = mx.concatenate([asked[:, None], said], 1)[:, : wanted.shape[1]]
+    far = ((1 - (ours * wanted).sum(-1)) * known).sum() / mx.maximum(known.sum(), 1)
+    if wanted.shape[1] == 1:
+        return far
+    compared = known[:, 0] * known[:, 1:].max(-1)  # [B]
+    absent = (1 - known[:, 1:]) * NEVER * compared[:, None]
+    right, told = (
+        SHARPNESS * (all_[:, 1:] @ all_[:, 0, :, None])[:, :, 0] + absent for all_ in (wanted, ours)
+    )
+    right = right - mx.logsumexp(right, -1, keepdims=True)
+    told = told - mx.logsumexp(told, -1, keepdims=True)
+    missed = (mx.exp(right) * (right - told)).sum(-1) * compared
+    return far + missed.sum() / mx.maximum(compared.sum(), 1)
