@@ -454,7 +454,10 @@ def test_the_sentence_that_means_what_is_asked_has_the_nearest_gist():
         "Guests may leave their cars behind the house for six euros a night."
     )
     examples = Examples([], reader.vocabulary)
-    for question, right in (("What does it cost to park a vehicle?", 2), ("When can I eat in the morning?", 0)):
+    for question, right in (
+        ("What does it cost to park a vehicle?", 2),
+        ("When can I eat in the morning?", 0),
+    ):
         example = examples.unanswered(Question("A", question, text, ()), text)
         asked, said = gists(reader.weights, to_batch([example.pair], reader.vocabulary))
         assert int((said[0] @ asked[0]).argmax()) == right

@@ -93,6 +93,14 @@ def test_command_goes_on_from_a_retriever_of_ours(data, everyday, tmp_path, caps
     assert report["teacher"] == bundled["teacher"]
     command.run(options(*flags, "--out", tmp_path / "mean", "--kept", 0.5))
     assert "--kept 0.5" in json.loads((tmp_path / "mean" / "report.json").read_text())["command"]
+    begun = load_embedder()
+    far = []
+    for kept in (0.0, 0.9):
+        out = tmp_path / f"kept {kept}"
+        command.run(options(*flags, "--out", out, "--rate", 0.5, "--kept", kept))
+        moved = np.array(load_embedder(out).model.query_gain - begun.model.query_gain)
+        far.append(float(np.abs(moved).max()))
+    assert far[1] < 0.2 * far[0]
 
 
 def test_command_refuses_what_it_cannot_do(data, tmp_path):
