@@ -97,7 +97,9 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     if teacher:
-        steps = options.gist_steps if options.gist_steps is not None else GIST_STEPS * (not before)
+        steps = options.gist_steps
+        if steps is None:
+            steps = 0 if options.init else GIST_STEPS
         recipe = replace(recipe, gist_weight=GIST_WEIGHT, gist_steps=steps)
     trained, held_out = read_questions(data, options.everyday)
     if not trained:
