@@ -162,13 +162,14 @@ class DocumentsTab:
     def _connect(self) -> None:
         page = [self._adders, self._summary, self._stop, self._items, self._listed]
         page += [self._older, self._question, self._question_text]
-        emptied = [self._files, self._text, self._text_name, self._url]
-        for event, function, given in (
-            (self._files.upload, self._add_files, [self._files]),
-            (self._folder.upload, self._add_files, [self._folder]),
-            (self._add_text.click, self._add_pasted, [self._text, self._text_name]),
-            (self._add_url.click, self._add_page, [self._url]),
-            (self._url.submit, self._add_page, [self._url]),
+        pasted = [self._text, self._text_name]
+        # Each empties its own boxes only: in another one somebody may be typing by now.
+        for event, function, given, emptied in (
+            (self._files.upload, self._add_files, [self._files], [self._files]),
+            (self._folder.upload, self._add_files, [self._folder], [self._files]),
+            (self._add_text.click, self._add_pasted, pasted, pasted),
+            (self._add_url.click, self._add_page, [self._url], [self._url]),
+            (self._url.submit, self._add_page, [self._url], [self._url]),
         ):
             event(function, [self._secret, *given], [*page, *emptied], **PRIVATE)
         self._stop.click(self._stop_adding, None, None, **AT_ONCE)
@@ -193,24 +194,33 @@ class DocumentsTab:
         self, secret: str, paths: list[str] | None, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         tasks, refused = file_tasks(paths or [])
-        yield from self._add(secret, tasks, request, refused)
+        yield from self._add(secret, tasks, request, (None,), refused)
 
     def _add_pasted(
         self, secret: str, text: str, name: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        yield from self._add(secret, [text_task(text or "", name or "")], request)
+        yield from self._add(secret, [text_task(text or "", name or "")], request, ("", ""))
 
     def _add_page(self, secret: str, url: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         if on_space():
             warn("Web pages cannot be added here.")
             return
-        yield from self._add(secret, [url_task(url or "")], request)
+        yield from self._add(secret, [url_task(url or "")], request, ("",))
 
     def _add(
-        self, secret: str, tasks: list[Task], request: gr.Request, refused: Sequence[Item] = ()
+        self,
+        secret: str,
+        tasks: list[Task],
+        request: gr.Request,
+        emptied: tuple[str | None, ...],
+        refused: Sequence[Item] = (),
     ) -> Iterator[tuple[Any, ...]]:
-        """Add documents, one set of outputs for each change; see `_connect` for their order."""
-        kept = (gr.skip(),) * 4  # of the boxes, so that nothing typed is lost if it cannot be added
+        """Add documents, one set of outputs for each change; see `_connect` for their order.
+
+        Afterwards the boxes they came from have the values `emptied`, but what was typed and cannot
+        be added stays.
+        """
+        kept = (gr.skip(),) * len(emptied)
         items: list[Item] = []
         try:
             workspace = self._visitors.workspace(secret)
@@ -221,7 +231,8 @@ class DocumentsTab:
             for items in add_all(self._loading, workspace, tasks, flag.is_set, refused):
                 yield (*self._progress(items, busy=True), *kept)
         older = older_versions(items)
-        emptied = (None, "", "", "") if not _failed(items) else (None, *kept[1:])
+        if _failed(items):
+            emptied = tuple(None if value is None else gr.skip() for value in emptied)
         ended = self._progress(items, busy=False)[:4]
         yield (*ended, self._refresh(secret), older, *_question(older), *emptied)
 
