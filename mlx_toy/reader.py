@@ -26,7 +26,7 @@ from mlx_toy.known_words import NAME as WORDS
 from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
-from mlx_toy.reader_network import ReaderConfig, Weights, network
+from mlx_toy.reader_network import ReaderConfig, Weights, nearest_of, network
 from mlx_toy.sentences import split_sentences
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
@@ -61,7 +61,29 @@ class FoundSpan:
     odds: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the reader says of a passage as a whole.
+
+    Attributes:
+        odds: how much likelier its best words are than that it has no answer, in nats; minus
+            infinity without a word.
+        nearness: cosine of the gists of the question and of its nearest sentence; -1 without one.
+    """
+
+    odds: float
+    nearness: float
+
+
 _Found = tuple[float, int, int]  # log-odds of a span, its start and its end
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A piece of text that was read: its likeliest spans, and as in `Reading`."""
+
+    spans: list[_Found]
+    nearness: float
 
 
 class Reader:
@@ -90,7 +112,7 @@ class Reader:
 
     def forget_words(self) -> None:
         """Begin with no words and nothing read: to bound memory, and after the weights change."""
-        self._remembered: dict[tuple[str, str, str], list[_Found]] = {}
+        self._remembered: dict[tuple[str, str, str], _Read] = {}
         self.vocabulary = Vocabulary(self.features, self.rarity, self.meanings)
 
     def __call__(
@@ -110,9 +132,10 @@ class Reader:
                 decide which spans come first, with their odds (Yang et al. 2019, arXiv:1902.01718).
         """
         found = [
-            (odds + (priors[number] if priors else 0.0), odds, number, first, last)
-            for number, spans in enumerate(self._spans_of(question, passages, headings))
-            for odds, first, last in spans
+            (odds + (priors[number] if priors else 0.0), odds, number, start + first, start + last)
+            for number, pieces in enumerate(self._pieces_of(question, passages, headings))
+            for start, piece in pieces
+            for odds, first, last in piece.spans
         ]
         found.sort(key=lambda one: (-one[0], *one[2:]))
         scores = np.array([score for score, *_ in found])
@@ -122,25 +145,31 @@ class Reader:
             for score, odds, number, first, last in found[:KEPT]
         ]
 
-    def best_odds(
+    def readings(
         self, question: str, passages: Sequence[str], headings: Sequence[str] = ()
-    ) -> list[float]:
-        """How much likelier the best span of each passage is than that it has no answer, in nats.
+    ) -> list[Reading]:
+        """What it says of each passage as a whole.
 
-        Minus infinity for a passage without a word.
+        Args:
+            question, passages, headings: as for spans.
         """
-        every = self._spans_of(question, passages, headings)
-        return [max((odds for odds, *_ in spans), default=-math.inf) for spans in every]
+        return [
+            Reading(
+                max((odds for _, piece in pieces for odds, *_ in piece.spans), default=-math.inf),
+                max((piece.nearness for _, piece in pieces), default=-1.0),
+            )
+            for pieces in self._pieces_of(question, passages, headings)
+        ]
 
-    def _spans_of(
+    def _pieces_of(
         self, question: str, passages: Sequence[str], headings: Sequence[str]
-    ) -> list[list[_Found]]:
-        """The likeliest spans of each passage."""
+    ) -> list[list[tuple[int, _Read]]]:
+        """The pieces of each passage, as they were read: where each begins, and what it says."""
         asked_before = any(question == asked for asked, *_ in list(self._remembered))
         if len(self._remembered) >= REMEMBERED and not asked_before:
             # between questions only: read with other pieces, a piece has other last digits
             self._remembered.clear()
-        spans: list[list[_Found]] = [[] for _ in passages]
+        pieces: list[list[tuple[int, _Read]]] = [[] for _ in passages]
         unread: list[tuple[int, int, tuple[str, str, str]]] = []
         for number, passage in enumerate(passages):
             for start, end in _windows(passage):
@@ -149,20 +178,17 @@ class Reader:
                 if known is None:
                     unread.append((number, start, piece))
                 else:
-                    spans[number] += _moved(known, start)
+                    pieces[number].append((start, known))
         for numbers in _alike([piece[1] for *_, piece in unread]):
             chosen = [unread[number] for number in numbers]
-            texts, begins, ends = self._read([piece for *_, piece in chosen])
-            for (number, start, piece), *read in zip(chosen, texts, begins, ends, strict=True):
-                found = _spans(piece[1], *read)
+            read = self._read([piece for *_, piece in chosen])
+            for (number, start, piece), found in zip(chosen, read, strict=True):
                 self._remembered[piece] = found
-                spans[number] += _moved(found, start)
-        return spans
+                pieces[number].append((start, found))
+        return pieces
 
-    def _read(
-        self, pieces: Sequence[tuple[str, str, str]]
-    ) -> tuple[list[Text], np.ndarray, np.ndarray]:
-        """The texts' tokens, and how much likelier than none each begins and ends the answer.
+    def _read(self, pieces: Sequence[tuple[str, str, str]]) -> list[_Read]:
+        """Read pieces of text together.
 
         Args:
             pieces: the question, the same in all, a text, and what stands above it.
@@ -177,10 +203,14 @@ class Reader:
                 for _, passage, heading in pieces
             ]
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
-            batch = to_batch(pairs, self.vocabulary)
-            scores = network(self.weights, batch)
+            scores = network(self.weights, to_batch(pairs, self.vocabulary))
             start, end, none = map(np.array, (scores.start, scores.end, scores.none))
-        return texts, start - none[:, :1], end - none[:, 1:]  # [P, T]
+            nearest = np.array(nearest_of(scores))
+        begins, ends = start - none[:, :1], end - none[:, 1:]  # [P, T]
+        return [
+            _Read(_spans(piece[1], text, begins[row], ends[row]), float(nearest[row]))
+            for row, (piece, text) in enumerate(zip(pieces, texts, strict=True))
+        ]
 
 
 def _windows(passage: str) -> list[tuple[int, int]]:
@@ -200,10 +230,6 @@ def _alike(texts: Sequence[str]) -> list[list[int]]:
     """Numbers of the texts in groups of like length, so that little is padded."""
     by_length = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     return [by_length[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
-
-
-def _moved(spans: Sequence[_Found], by: int) -> list[_Found]:
-    return [(odds, start + by, end + by) for odds, start, end in spans]
 
 
 def _spans(passage: str, text: Text, begins: np.ndarray, ends: np.ndarray) -> list[_Found]:

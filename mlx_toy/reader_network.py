@@ -145,6 +145,13 @@ def network(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> Scores:
     return Scores(start, end, none, asked, said)
 
 
+def nearest_of(scores: Scores) -> mx.array:
+    """Cosine of each question's gist and that of its passage's nearest sentence; -1 without [B]."""
+    cosines = (scores.said * scores.asked[:, None]).sum(-1)
+    there = (scores.said != 0).any(-1)
+    return mx.where(there, cosines, -1.0).max(-1)
+
+
 def _read(
     weights: Weights, batch: PairBatch, words: mx.array, prefix: str = ""
 ) -> tuple[mx.array, mx.array]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 from mlx_toy.evidence import Sentence
 from mlx_toy.lexicon import may_ask
-from mlx_toy.reader import bundled_reader
+from mlx_toy.reader import Reading, bundled_reader
 from mlx_toy.rows import Hit
 
 READ = 8  # passages: a few more than those that an answer is chosen from by default
 NATS = 4.0  # of the reader that a point of the reranker's score is worth; 3 to 6 are as good
+NEARNESS = 4.0  # points of that score for a sentence that means the same; 4 to 8 are as good
 WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`), but
 MOST_NATS = 6.0  # at most so many: a passage may repeat a long question and not answer it
 FEW = 6  # passages: from so many on the reranker's relevance counts
@@ -51,13 +52,14 @@ def look_again(question: str, hits: Sequence[Hit]) -> list[Hit]:
     if not first or not may_ask(question):
         return [*first, *rest]
     texts, headings = [hit.text for hit in first], [hit.heading for hit in first]
-    odds = bundled_reader().best_odds(question, texts, headings)
-    read = [_read(hit, max(LEAST, nats)) for hit, nats in zip(first, odds, strict=True)]
+    readings = bundled_reader().readings(question, texts, headings)
+    read = [_read(hit, reading) for hit, reading in zip(first, readings, strict=True)]
     return [*sorted(read, key=lambda hit: -hit.score), *rest]
 
 
-def _read(hit: Hit, odds: float) -> Hit:
-    return replace(hit, odds=odds, score=hit.score + odds / NATS)
+def _read(hit: Hit, reading: Reading) -> Hit:
+    odds = max(LEAST, reading.odds)
+    return replace(hit, odds=odds, score=hit.score + odds / NATS + NEARNESS * reading.nearness)
 
 
 def standing(hit: Hit, found: int) -> Standing:

@@ -379,7 +379,7 @@ def test_gists_come_nearer_to_a_teacher_and_nothing_else_changes(tmp_path):
     assert sorted(len(one.gist_targets) for one in pairs) == [1 + 3, 1 + 5]
 
     def gap_of(weights):
-        return gap(*gists(weights, batch.pairs), batch.gist_targets).item()
+        return gap(*gists(weights, batch.pairs), batch.gist_targets, batch.groups).item()
 
     recipe = Recipe(batch=2, dropped=0.0, gist_rate=2e-3, gist_steps=30)
     learned = imitate(weights, examples, recipe, random.Random(0))
@@ -407,14 +407,14 @@ def test_gaps_are_none_for_the_teacher_itself_and_of_what_is_read_alone(tmp_path
     assert len(long.gist_targets) - 1 == long.pair.sentences.max() + 1 < 180  # it was cut
     batch = batch_of([short, long])
     asked, said = batch.gist_targets[:, 0], batch.gist_targets[:, 1:]
-    assert gap(mx.array(asked), mx.array(said), batch.gist_targets).item() < 1e-3
+    assert gap(mx.array(asked), mx.array(said), batch.gist_targets, batch.groups).item() < 1e-3
     row = int(np.argmin(np.abs(said).sum((1, 2))))  # the short one
     other = said.copy()
     other[row, 3:] = np.roll(said[1 - row, 3:], 1, axis=-1)  # of sentences that it has not
-    assert gap(mx.array(asked), mx.array(other), batch.gist_targets).item() < 1e-3
+    assert gap(mx.array(asked), mx.array(other), batch.gist_targets, batch.groups).item() < 1e-3
     other[row, 0] = -other[row, 0]
-    assert gap(mx.array(asked), mx.array(other), batch.gist_targets).item() > 0.01
-    empty = gap(mx.array(asked), mx.array(said), 0 * batch.gist_targets)
+    assert gap(mx.array(asked), mx.array(other), batch.gist_targets, batch.groups).item() > 0.01
+    empty = gap(mx.array(asked), mx.array(said), 0 * batch.gist_targets, batch.groups)
     assert empty.item() == 0
 
 
@@ -550,6 +550,6 @@ def test_a_question_read_again_gives_the_same_odds_however_full_the_memory_is():
     reader = load_reader(BUNDLED)
     passages = [STORY, "The ferry leaves at noon.", "It was tall, white and old, and stood alone."]
     for number in range(REMEMBERED - 1):
-        reader.best_odds(f"What is {number}?", ["A filler."])
-    first = reader.best_odds("Who lit the lamp?", passages)
-    assert first == reader.best_odds("Who lit the lamp?", passages)
+        reader.readings(f"What is {number}?", ["A filler."])
+    first = reader.readings("Who lit the lamp?", passages)
+    assert first == reader.readings("Who lit the lamp?", passages)

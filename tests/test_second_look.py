@@ -10,7 +10,17 @@ from bench import everyday_library
 from mlx_toy.evidence import rank_sentences
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import FEW, MOST_NATS, NATS, READ, Standing, look_again, priors, standing
+from mlx_toy.second_look import (
+    FEW,
+    MOST_NATS,
+    NATS,
+    NEARNESS,
+    READ,
+    Standing,
+    look_again,
+    priors,
+    standing,
+)
 
 STORY = (
     "In 1874 the keeper Ada Moor lit the lamp. It burned oil from whales. The tower is 31 m high."
@@ -28,7 +38,9 @@ def test_a_passage_that_answers_comes_before_one_that_scores_a_little_better():
     first, second = look_again(QUESTION, hits)
     assert (first.text, second.text) == (OTHER, STORY)
     assert first.odds is not None and second.odds is not None and first.odds > second.odds
-    assert first.score == pytest.approx(0.9 + first.odds / NATS)
+    (reading,) = bundled_reader().readings(QUESTION, [OTHER])
+    by_reader = reading.odds / NATS + NEARNESS * reading.nearness
+    assert first.score == pytest.approx(0.9 + by_reader, abs=1e-3)
     # what no question can change: a far better score
     assert look_again(QUESTION, [hit(STORY, 30.0), hits[1]])[0].text == STORY
 
@@ -82,11 +94,15 @@ def test_of_given_passages_the_words_of_the_question_speak_for_one():
     assert priors(rank_sentences(QUESTION, passages), passages, found) == [1.0, 5.0]
 
 
-def test_the_best_odds_are_those_of_the_best_spans():
+def test_a_reading_has_the_odds_of_the_best_span_and_the_nearest_sentence():
     passages, reader = [STORY, "", OTHER], bundled_reader()
-    story, nothing, other = reader.best_odds(QUESTION, passages)
-    assert nothing == -math.inf and other > story
-    assert other == pytest.approx(reader(QUESTION, [OTHER])[0].odds, abs=1e-3)
+    story, nothing, other = reader.readings(QUESTION, passages)
+    assert nothing.odds == -math.inf and nothing.nearness < other.nearness
+    assert other.odds > story.odds and 1 >= other.nearness > story.nearness
+    assert other.odds == pytest.approx(reader(QUESTION, [OTHER])[0].odds, abs=1e-3)
+    long = f"{STORY} " * 60 + OTHER  # read in pieces, of which the last is the nearest
+    (reading,) = reader.readings(QUESTION, [long])
+    assert reading.nearness == pytest.approx(other.nearness, abs=0.1)
 
 
 def test_plain_questions_to_everyday_documents_are_counted_by_what_came_of_them(tmp_path):

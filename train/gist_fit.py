@@ -23,7 +23,8 @@ def imitate(weights: Weights, examples: Examples, recipe: Recipe, draw: random.R
 
     def loss_of(learned: Weights, batch: TrainingBatch) -> mx.array:
         assert batch.gist_targets is not None
-        return gap(*gists(learned, batch.pairs, recipe.dropped), batch.gist_targets)
+        read = gists(learned, batch.pairs, recipe.dropped)
+        return gap(*read, batch.gist_targets, batch.groups)
 
     descent = Descent(
         loss_of, recipe.gist_steps, recipe.gist_rate, recipe.warmup, recipe.norm, "gists"
@@ -40,17 +41,19 @@ def imitate(weights: Weights, examples: Examples, recipe: Recipe, draw: random.R
     return weights | learned
 
 
-def gap(asked: mx.array, said: mx.array, targets: np.ndarray) -> mx.array:
+def gap(asked: mx.array, said: mx.array, targets: np.ndarray, groups: np.ndarray) -> mx.array:
     """How far gists are from a teacher's vectors: 0 if they are the same.
 
-    That is 1 less the cosine, in the mean, and how much the odds among the sentences, by their
-    cosines with the question, differ from the teacher's (Kullback and Leibler 1951).
+    That is 1 less the cosine, in the mean, and how much the odds among the sentences that a
+    question met, in whichever passage, by their cosines with it, differ from the teacher's
+    (Kullback and Leibler 1951).
 
     Args:
         asked: of the questions [B, G].
         said: of the sentences [B, S, G].
         targets: of the questions and then of the sentences that were read, 0 where there is none
             [B, 1 + S, G].
+        groups: number of each pair's group [B]; the pairs of a group have one question.
     """
     wanted = mx.array(targets)
     known = mx.array(targets.any(-1).astype(np.float32))
@@ -58,12 +61,22 @@ def gap(asked: mx.array, said: mx.array, targets: np.ndarray) -> mx.array:
     far = ((1 - (ours * wanted).sum(-1)) * known).sum() / mx.maximum(known.sum(), 1)
     if wanted.shape[1] == 1:
         return far
-    compared = known[:, 0] * known[:, 1:].max(-1)  # [B]
-    absent = (1 - known[:, 1:]) * NEVER * compared[:, None]
-    right, told = (
-        SHARPNESS * (all_[:, 1:] @ all_[:, 0, :, None])[:, :, 0] + absent for all_ in (wanted, ours)
-    )
+    met = mx.array((groups[:, None] == groups).astype(np.float32))  # [B, B]
+    there = (met[:, :, None] * known[:, 1:]).reshape(len(groups), -1)  # [B, B S]
+    compared = known[:, 0] * there.max(-1)  # [B]
+    absent = (1 - there) * NEVER * compared[:, None]
+    right, told = (_odds_among(vectors) + absent for vectors in (wanted, ours))
     right = right - mx.logsumexp(right, -1, keepdims=True)
     told = told - mx.logsumexp(told, -1, keepdims=True)
     missed = (mx.exp(right) * (right - told)).sum(-1) * compared
     return far + missed.sum() / mx.maximum(compared.sum(), 1)
+
+
+def _odds_among(vectors: mx.array) -> mx.array:
+    """How near all sentences are to their own passage's question, in each row: nats [B, B S].
+
+    Args:
+        vectors: of the questions and the sentences [B, 1 + S, G].
+    """
+    cosines = SHARPNESS * (vectors[:, 1:] @ vectors[:, 0, :, None])[:, :, 0]
+    return mx.broadcast_to(cosines.reshape(1, -1), (len(cosines), cosines.size))

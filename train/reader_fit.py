@@ -94,7 +94,8 @@ def loss_of(weights: Weights, batch: TrainingBatch, recipe: Recipe) -> mx.array:
         losses = losses + recipe.shared * mx.where(answered, shared, 0.0)
     loss = losses.mean()
     if recipe.gist_weight and batch.gist_targets is not None:
-        loss = loss + recipe.gist_weight * gap(scores.asked, scores.said, batch.gist_targets)
+        apart = gap(scores.asked, scores.said, batch.gist_targets, batch.groups)
+        loss = loss + recipe.gist_weight * apart
     return loss
 
 
