@@ -21,12 +21,14 @@ import numpy as np
 
 from mlx_toy.bag import Features
 from mlx_toy.errors import UserError
+from mlx_toy.gists import nearest
 from mlx_toy.int8_rows import from_int8, to_int8
 from mlx_toy.known_words import NAME as WORDS
 from mlx_toy.known_words import from_bytes, to_bytes
 from mlx_toy.lexicon import MAX_TOKENS
 from mlx_toy.reader_input import QUESTION_TOKENS, Text, Vocabulary, to_batch
-from mlx_toy.reader_network import ReaderConfig, Weights, nearest_of, network
+from mlx_toy.reader_layers import Weights
+from mlx_toy.reader_network import ReaderConfig, network
 from mlx_toy.sentences import split_sentences
 from mlx_toy.tokenizer import FILE_NAME, Tokenizer
 
@@ -205,10 +207,10 @@ class Reader:
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             scores = network(self.weights, to_batch(pairs, self.vocabulary))
             start, end, none = map(np.array, (scores.start, scores.end, scores.none))
-            nearest = np.array(nearest_of(scores))
+            near = np.array(nearest(scores.asked, scores.said))
         begins, ends = start - none[:, :1], end - none[:, 1:]  # [P, T]
         return [
-            _Read(_spans(piece[1], text, begins[row], ends[row]), float(nearest[row]))
+            _Read(_spans(piece[1], text, begins[row], ends[row]), float(near[row]))
             for row, (piece, text) in enumerate(zip(pieces, texts, strict=True))
         ]
 

@@ -21,20 +21,14 @@ from mlx_toy.backend import mx
 
 import numpy as np
 
+from mlx_toy.gists import GIST, GIST_FEATURES, gists, nearness
 from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, TINY, PairBatch
+from mlx_toy.reader_layers import NEVER, SHARED, TAPS, Weights, convolve, drop, encode
 
-Weights = dict[str, mx.array]
-
-GIST = "gist_"  # how the names of the weights begin that gists depend on
-SHARPNESS = 12.0  # nats of the odds among sentences for a cosine of 1 between gists
-GIST_FEATURES = 3  # of a word: how near its sentence is, against the nearest, and its share
 SPREAD = 0.02  # deviation of the values of the table to begin with
-NEVER = -1e9  # score of a padded place
-_SHARED = (1, 1)  # gaps between the taps of the layers that both texts pass
 _MIXED = (1, 2, 4, 8, 1)  # and of the layers that only the passage passes, question in mind
-_LAST = len(_SHARED) + len(_MIXED)  # number of the layer that only the end of the answer is seen in
+_LAST = len(SHARED) + len(_MIXED)  # number of the layer that only the end of the answer is seen in
 _DEEPER = (1, 4, 2, 1)  # gaps of the layers after the second look at the question
-_TAPS = 3
 _HEADS = 4  # of self-attention
 _NEAR = (1, 2, 4, 8, 16)  # shifts whose sums, 7 and 31 words, are how far is near
 _NEARS = (4, 16)  # the shifts after which what was met is looked at
@@ -75,13 +69,13 @@ def first_weights(config: ReaderConfig, seed: int) -> Weights:
 
     for prefix, vector, layers in (
         ("", config.dimensions + config.meaning, _LAST + 1 + len(_DEEPER)),
-        (GIST, config.meaning, len(_SHARED)),
+        (GIST, config.meaning, len(SHARED)),
     ):
         add(f"{prefix}question_in", vector + QUESTION_FEATURES, d)
         add(f"{prefix}passage_in", vector + PASSAGE_FEATURES, d)
         for layer in range(layers):
             weights[f"{prefix}norm_{layer}"] = mx.ones((d,))
-            add(f"{prefix}taps_{layer}", _TAPS * d, d, 2**0.5)
+            add(f"{prefix}taps_{layer}", TAPS * d, d, 2**0.5)
             add(f"{prefix}out_{layer}", d, d, 0.5)
     for name in ("itself", "again"):
         weights[f"norm_{name}"] = mx.ones((d,))
@@ -138,73 +132,11 @@ def network(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> Scores:
     """
     rows = weights["table"][mx.array(batch.ids)] * mx.array(batch.used)[:, :, None]
     words = mx.concatenate([rows.sum(1), mx.array(batch.meanings)], -1)
-    question, passage = _read(weights, batch, _drop(words, dropped))
+    question, passage = encode(weights, batch, drop(words, dropped))
     asked, said = gists(weights, batch, dropped)
-    near = _nearness(asked, said, batch.sentences)
+    near = nearness(asked, said, batch.sentences)
     start, end, none = _answer(weights, batch, question, passage, near, dropped)
     return Scores(start, end, none, asked, said)
-
-
-def nearest_of(scores: Scores) -> mx.array:
-    """Cosine of each question's gist and that of its passage's nearest sentence; -1 without [B]."""
-    cosines = (scores.said * scores.asked[:, None]).sum(-1)
-    there = (scores.said != 0).any(-1)
-    return mx.where(there, cosines, -1.0).max(-1)
-
-
-def _read(
-    weights: Weights, batch: PairBatch, words: mx.array, prefix: str = ""
-) -> tuple[mx.array, mx.array]:
-    """Questions [B, J, D] and passages [B, T, D], of the vectors of words [U, E]; 0 where padded.
-
-    Of each other they know what the features of their words say. The names of the weights begin
-    with the prefix.
-    """
-    read = []
-    for name, ids, features, mask in (
-        ("question_in", batch.question, batch.question_features, mx.array(batch.question_mask)),
-        ("passage_in", batch.passage, batch.passage_features, mx.array(batch.passage_mask)),
-    ):
-        x = mx.concatenate([words[mx.array(ids)], mx.array(features)], -1) @ weights[prefix + name]
-        x = x * mask[:, :, None]
-        for layer, gap in enumerate(_SHARED):
-            x = _layer(weights, layer, x, gap, mask, prefix)
-        read.append(x)
-    return read[0], read[1]
-
-
-def gists(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> tuple[mx.array, mx.array]:
-    """Unit vectors of the questions [B, G] and of the passages' sentences [B, S, G].
-
-    Each word has a weight in the mean of its sentence, as in attentive pooling (Lin et al. 2017,
-    arXiv:1703.03130). A sentence that a passage does not have is 0.
-
-    Args:
-        weights: by name; those count whose names begin with `GIST`.
-        batch: pairs of a question and a passage.
-        dropped: share of the words' values that a training step does not see.
-    """
-    words = _drop(mx.array(batch.meanings), dropped)
-    question, passage = _read(weights, batch, words, GIST)
-    numbers = mx.arange(int(batch.sentences.max(initial=0)) + 1)[None, :, None]
-    belongs = mx.array(batch.sentences)[:, None] == numbers  # [B, S, T]
-    asked = mx.array(batch.question_mask)[:, None] > 0  # [B, 1, J]
-    found = []
-    for name, ids, x, inside in (
-        ("asked", batch.question, question, asked),
-        ("said", batch.passage, passage, belongs),
-    ):
-        values = mx.concatenate([words[mx.array(ids)], x], -1) @ weights[f"{GIST}values"]
-        shares = mx.where(inside, (x @ weights[GIST + name]).swapaxes(1, 2), NEVER)
-        pooled = _unit(mx.softmax(shares, axis=-1) @ values)
-        hidden = mx.maximum(pooled @ weights[f"{GIST}up"], 0)
-        there = inside.any(-1, keepdims=True)
-        found.append(_unit(pooled + hidden @ weights[f"{GIST}down"]) * there)
-    return found[0][:, 0], found[1]
-
-
-def _unit(x: mx.array) -> mx.array:
-    return x * mx.rsqrt(x.square().sum(-1, keepdims=True) + TINY)
 
 
 def _answer(
@@ -215,7 +147,7 @@ def _answer(
     near: tuple[mx.array, mx.array, mx.array],
     dropped: float = 0.0,
 ) -> tuple[mx.array, mx.array, mx.array]:
-    """Scores of start, end and none, from what was read and from `_nearness`."""
+    """Scores of start, end and none, from what was read and from `nearness`."""
     width = weights["keys"].shape[0]
     q_mask, p_mask = mx.array(batch.question_mask), mx.array(batch.passage_mask)
     p_features = mx.array(batch.passage_features)
@@ -227,16 +159,16 @@ def _answer(
     nearest = mx.stack([alike.max(-1), mx.logsumexp(alike, axis=-1)], -1) * p_mask[:, :, None]
     gist_features, cosines, best = near
     parts = [passage, seen, passage * seen, passage * asked, p_features, nearest, gist_features]
-    mixed = _drop(mx.concatenate(parts, -1), dropped) @ weights["mix"] * p_mask[:, :, None]
-    for layer, gap in enumerate(_MIXED, start=len(_SHARED)):
-        mixed = _layer(weights, layer, mixed, gap, p_mask)
+    mixed = drop(mx.concatenate(parts, -1), dropped) @ weights["mix"] * p_mask[:, :, None]
+    for layer, gap in enumerate(_MIXED, start=len(SHARED)):
+        mixed = convolve(weights, layer, mixed, gap, p_mask)
     padded = (p_mask - 1) * -NEVER
     mixed = _look_at_itself(weights, mixed, p_mask)
     met = alike + padded[:, :, None]
     mixed = _look_again(weights, mixed, question, met, p_mask, q_mask)
     for layer, gap in enumerate(_DEEPER, start=_LAST + 1):
-        mixed = _layer(weights, layer, mixed, gap, p_mask)
-    last = _layer(weights, _LAST, mixed, 1, p_mask)
+        mixed = convolve(weights, layer, mixed, gap, p_mask)
+    last = convolve(weights, _LAST, mixed, 1, p_mask)
 
     of_start, of_end, of_none = weights[_POINTS]
     start = _point(weights, "start", mixed, asked) + of_start * cosines + padded
@@ -244,48 +176,6 @@ def _answer(
     highest = (last + padded[:, :, None]).max(1)  # [B, D]
     none = mx.maximum(mx.concatenate([highest, asked[:, 0]], -1) @ weights["none"], 0)
     return start, end, none @ weights["none_out"] + of_none * best
-
-
-def _nearness(
-    asked: mx.array, said: mx.array, sentences: np.ndarray
-) -> tuple[mx.array, mx.array, mx.array]:
-    """How near the sentence of each word is to the question in meaning; 0 in the headings.
-
-    Args:
-        asked: gists of the questions [B, G].
-        said: of the sentences [B, S, G].
-        sentences: of the words [B, T].
-
-    Returns:
-        features [B, T, GIST_FEATURES + G], cosines [B, T], and that of the nearest [B, 1].
-    """
-    numbers = mx.arange(said.shape[1])
-    belongs = (mx.array(sentences)[:, :, None] == numbers).astype(mx.float32)  # [B, T, S]
-    products = said * asked[:, None]
-    cosines = products.sum(-1)  # [B, S]
-    real = mx.where(belongs.max(1) > 0, cosines, NEVER)
-    best = real.max(1, keepdims=True)
-    shares = mx.softmax(SHARPNESS * real, axis=-1)
-    seen = mx.stack([cosines, cosines - best, shares], -1)
-    # a product of unit vectors is small: scaled, it is of the size of the other features
-    seen = mx.concatenate([seen, products * said.shape[-1] ** 0.5], -1)
-    by_word = belongs @ seen
-    return by_word, by_word[:, :, 0], best
-
-
-def _layer(
-    weights: Weights, layer: int, x: mx.array, gap: int, mask: mx.array, prefix: str = ""
-) -> mx.array:
-    """x + W2 relu(conv(norm(x))), a convolution of `_TAPS` words with `gap` between them.
-
-    What is padded stays 0: else it would carry back what it heard from its neighbours.
-    """
-    normed = mx.fast.rms_norm(x, weights[f"{prefix}norm_{layer}"], TINY)
-    around = mx.pad(normed, [(0, 0), (gap, gap), (0, 0)])
-    length = x.shape[1]
-    taps = [around[:, tap * gap : tap * gap + length] for tap in range(_TAPS)]
-    hidden = mx.maximum(mx.concatenate(taps, -1) @ weights[f"{prefix}taps_{layer}"], 0)
-    return x + hidden @ weights[f"{prefix}out_{layer}"] * mask[:, :, None]
 
 
 def _look_at_itself(weights: Weights, x: mx.array, mask: mx.array) -> mx.array:
@@ -338,9 +228,3 @@ def _point(weights: Weights, name: str, x: mx.array, asked: mx.array) -> mx.arra
     normed = mx.fast.rms_norm(x, weights[f"norm_{name}"], TINY)
     towards = weights[name][:, 0] + asked @ weights[f"{name}_asked"]  # [B, 1, D]
     return (normed @ towards.swapaxes(1, 2))[:, :, 0]
-
-
-def _drop(x: mx.array, share: float) -> mx.array:
-    if not share:
-        return x
-    return x * mx.random.bernoulli(1 - share, x.shape) / (1 - share)

@@ -19,6 +19,7 @@ from mlx_toy.embedder import BUNDLED as EMBEDDER
 from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.evidence import rank_sentences
+from mlx_toy.gists import GIST, gists
 from mlx_toy.lexicon import Lexicon
 from mlx_toy.reader import (
     BUNDLED,
@@ -30,7 +31,7 @@ from mlx_toy.reader import (
     load_reader,
 )
 from mlx_toy.reader_input import to_batch
-from mlx_toy.reader_network import GIST, ReaderConfig, gists, network
+from mlx_toy.reader_network import ReaderConfig, network
 from mlx_toy.sentences import split_sentences
 from train import reader as command
 from train.everyday import read_everyday

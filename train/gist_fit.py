@@ -8,7 +8,8 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.errors import UserError
-from mlx_toy.reader_network import GIST, NEVER, SHARPNESS, Weights, gists
+from mlx_toy.gists import GIST, SHARPNESS, gists
+from mlx_toy.reader_layers import NEVER, Weights
 from train.descent import Descent
 from train.reader_data import Examples, TrainingBatch, batches
 from train.reader_recipe import Recipe

@@ -1,6 +1,6 @@
 """What a teacher says of questions and sentences, for the reader's gists to imitate.
 
-The reader pools a question and each sentence into a vector (`reader_network.gists`). From some
+The reader pools a question and each sentence into a vector (`mlx_toy/gists.py`). From some
 hundred thousand questions alone it would learn which sentences of their passages answer them, and
 little of what sentences mean in general; a larger embedder knows that, and its vectors on fewer
 axes are what the pooled ones are drawn to (Hinton et al. 2015, arXiv:1503.02531; for embeddings

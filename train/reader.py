@@ -30,7 +30,8 @@ from mlx_toy.lexicon import BUCKET, BUCKETS, Lexicon
 from mlx_toy.output import counted
 from mlx_toy.reader import FoundSpan, Reader, load_reader, save_reader
 from mlx_toy.reader_input import PASSAGE_TOKENS, RAREST
-from mlx_toy.reader_network import ReaderConfig, Weights, first_weights
+from mlx_toy.reader_layers import Weights
+from mlx_toy.reader_network import ReaderConfig, first_weights
 from train.arguments import not_negative, positive
 from train.everyday import FILE as EVERYDAY
 from train.gist_targets import GistTargets, texts_of

@@ -16,7 +16,8 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.reader_input import PairBatch
-from mlx_toy.reader_network import NEVER, Weights, network
+from mlx_toy.reader_layers import NEVER, Weights
+from mlx_toy.reader_network import network
 from train.descent import Descent
 from train.gist_fit import gap, imitate
 from train.kept import mean_of
