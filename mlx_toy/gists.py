@@ -72,12 +72,6 @@ def nearness(
     return by_word, by_word[:, :, 0], best
 
 
-def nearest(asked: mx.array, said: mx.array) -> mx.array:
-    """Cosine [B] of each question's gist [B, G] and its nearest sentence's [B, S, G]; -1 without."""
-    there = (said != 0).any(-1)
-    return mx.where(there, (said * asked[:, None]).sum(-1), -1.0).max(-1)
-
-
 def _belongs(sentences: np.ndarray) -> mx.array:
     """Whether a token is of a sentence: bool [B, S, T], by the numbers of sentences [B, T]."""
     numbers = mx.arange(int(sentences.max(initial=0)) + 1)[None, :, None]

@@ -21,7 +21,6 @@ import numpy as np
 
 from mlx_toy.bag import Features
 from mlx_toy.errors import UserError
-from mlx_toy.gists import nearest
 from mlx_toy.int8_rows import from_int8, to_int8
 from mlx_toy.known_words import NAME as WORDS
 from mlx_toy.known_words import from_bytes, to_bytes
@@ -206,11 +205,12 @@ class Reader:
             ]
             pairs = [self.vocabulary.pair(question, asked, text) for text in texts]
             scores = network(self.weights, to_batch(pairs, self.vocabulary))
-            start, end, none = map(np.array, (scores.start, scores.end, scores.none))
-            near = np.array(nearest(scores.asked, scores.said))
+            start, end, none, nearest = map(
+                np.array, (scores.start, scores.end, scores.none, scores.nearest)
+            )
         begins, ends = start - none[:, :1], end - none[:, 1:]  # [P, T]
         return [
-            _Read(_spans(piece[1], text, begins[row], ends[row]), float(near[row]))
+            _Read(_spans(piece[1], text, begins[row], ends[row]), float(nearest[row]))
             for row, (piece, text) in enumerate(zip(pieces, texts, strict=True))
         ]
 

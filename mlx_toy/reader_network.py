@@ -112,6 +112,7 @@ class Scores(NamedTuple):
             where padded [B, T].
         none: scores of the place that says there is none, for the start and for the end [B, 2].
         asked, said: gists of the questions [B, G] and of the sentences [B, S, G].
+        nearest: cosine of the question's gist and that of its nearest sentence [B].
     """
 
     start: mx.array
@@ -119,6 +120,7 @@ class Scores(NamedTuple):
     none: mx.array
     asked: mx.array
     said: mx.array
+    nearest: mx.array
 
 
 def network(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> Scores:
@@ -136,7 +138,7 @@ def network(weights: Weights, batch: PairBatch, dropped: float = 0.0) -> Scores:
     asked, said = gists(weights, batch, dropped)
     near = nearness(asked, said, batch.sentences)
     start, end, none = _answer(weights, batch, question, passage, near, dropped)
-    return Scores(start, end, none, asked, said)
+    return Scores(start, end, none, asked, said, near[2][:, 0])
 
 
 def _answer(
