@@ -2,26 +2,32 @@
 
     python -m bench.followup [--embedder NAME] [--show]
 
-`followup.json` holds 12 short documents of five passages each and 60 conversations of two or three
-questions, written for this; seven of the last questions stand alone, so that harm would show. A
-passage counts as found if it holds the answer and is among the first three.
+`followup.json` holds 12 short documents of five passages each and 82 conversations of two or three
+questions, written for this. Of the last questions 23 stand alone, so that harm would show: seven
+with a name, and 16 that are as short as those that lean, but ask about another document. Six lean
+and would fit two documents. A passage counts as found if it holds the answer and is among the first
+of the app's search.
 """
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
+from mlx_toy.assistant import Assistant
 from mlx_toy.chat import Message
 from mlx_toy.documents import Document
-from mlx_toy.embedder import load_embedder
 from mlx_toy.followup import leans, standalone_query
-from mlx_toy.library import Library
-from mlx_toy.passages import Passage
+from mlx_toy.passages import Passage, below_headings
+from mlx_toy.settings import Settings
 
 DATA = Path(__file__).with_name("followup.json")
-K = 3
+CUTOFFS = 1, 3
+WORKSPACE = "bench"
 Query = Callable[[list[Message]], str]
 
 
@@ -35,10 +41,11 @@ def every_question(messages: list[Message]) -> str:
     return " ".join(m["content"] for m in messages if m["role"] == "user")
 
 
-QUERIES: dict[str, Query] = {
-    "as typed": last_question,
-    "all questions joined": every_question,
-    "rewritten": standalone_query,
+WAYS: dict[str, tuple[Query, Query | None]] = {
+    "as typed": (last_question, None),
+    "all questions joined": (every_question, None),
+    "rewritten": (standalone_query, None),
+    "rewritten, ordered as typed, as the app": (standalone_query, last_question),
 }
 
 
@@ -49,37 +56,42 @@ def conversations() -> Iterator[tuple[list[Message], str]]:
         yield [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)], answer
 
 
-class Retriever:
-    """The documents in a library of their own.
+class Documents:
+    """The app with the documents in a library of their own.
 
     Args:
+        directory: of the library.
         embedder: directory or hub name; "" for the bundled one.
     """
 
-    def __init__(self, embedder: str = "") -> None:
-        self._embedder = load_embedder(embedder)
-        embedder_ = self._embedder
-        self._library = Library("memory://", embedder_.fingerprint, embedder_.dimensions)
+    def __init__(self, directory: str, embedder: str = "") -> None:
+        self._assistant = Assistant(Settings(library=directory, embedder=embedder))
         documents = json.loads(DATA.read_text(encoding="utf-8"))["documents"]
         for name, sections in documents.items():
             self._add(name, sections)
 
     def close(self) -> None:
-        """Close the library."""
-        self._library.close()
+        """Close the app."""
+        self._assistant.close()
 
-    def recall(self, query: Query, show: bool = False) -> tuple[int, int]:
-        """How many conversations found their passage, and how many there are."""
-        found = total = 0
+    def found(self, query: Query, asked: Query | None = None, show: bool = False) -> np.ndarray:
+        """In how many conversations the passage is among the first hits, for each of `CUTOFFS`.
+
+        Args:
+            query: what is looked up.
+            asked: by what the order goes beside it; by nothing else without.
+            show: print those that the last cutoff misses.
+        """
+        found = np.zeros(len(CUTOFFS), int)
         for messages, answer in conversations():
-            text = query(messages)
-            vector = self._embedder.embed_queries([text])[0]
-            hits = self._library.search("bench", text, vector, K)
-            hit = any(answer in hit.text for hit in hits)
-            found, total = found + hit, total + 1
-            if show and not hit:
-                print(f"  missed: {text!r} (leans: {leans(messages[-1]['content'])}) -> {answer!r}")
-        return found, total
+            text, question = query(messages), asked(messages) if asked else ""
+            hits = self._assistant.search(WORKSPACE, text, CUTOFFS[-1], question)
+            right = [any(answer in hit.text for hit in hits[:k]) for k in CUTOFFS]
+            found += right
+            if show and not right[-1]:
+                leaning = leans(messages[-1]["content"])
+                print(f"  missed: {text!r} (leans: {leaning}) -> {answer!r}")
+        return found
 
     def _add(self, name: str, sections: list[list[str]]) -> None:
         passages, text = [], ""
@@ -87,21 +99,29 @@ class Retriever:
             path = heading if not passages else f"{sections[0][0]} > {heading}"
             passages.append(Passage(body, len(text), len(text) + len(body), None, path))
             text += body + "\n\n"
-        texts = [f"{passage.heading}\n{passage.text}" for passage in passages]
-        vectors = self._embedder.embed_passages(texts)
-        self._library.add("bench", Document(name, text), passages, vectors)
+        texts = [below_headings(passage.heading, passage.text) for passage in passages]
+        vectors = self._assistant.embedder.embed_passages(texts)
+        self._assistant.library.add(WORKSPACE, Document(name, text), passages, vectors)
 
 
 def main() -> None:
-    """Print recall at 3 for each way to make a query."""
+    """Print recall for each way to make a query, and for what the app does."""
     parser = argparse.ArgumentParser(description="Retrieval on follow-up questions.")
     parser.add_argument("--embedder", default="", help="retriever (default: the bundled one)")
     parser.add_argument("--show", action="store_true", help="name the questions that failed")
     options = parser.parse_args()
-    with closing(Retriever(options.embedder)) as retriever:
-        for name, query in QUERIES.items():
-            found, total = retriever.recall(query, options.show)
-            print(f"{name:22} recall@{K} {found / total:.3f}  ({found} of {total})")
+    total = len(list(conversations()))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        closing(Documents(directory, options.embedder)) as documents,
+    ):
+        for name, (query, asked) in WAYS.items():
+            found = documents.found(query, asked, options.show)
+            cells = [
+                f"recall@{k} {count / total:.3f} ({count} of {total})"
+                for k, count in zip(CUTOFFS, found, strict=True)
+            ]
+            print(f"{name:38}", *cells, sep="  ")
 
 
 if __name__ == "__main__":

@@ -201,14 +201,21 @@ class Assistant:
         """Remove a document; False if it was not there."""
         return self.library.remove(workspace, document_id)
 
-    def search(self, workspace: str, query: str, k: int = 5) -> list[Hit]:
+    def search(self, workspace: str, query: str, k: int = 5, question: str = "") -> list[Hit]:
         """The passages that fit a query best.
+
+        Args:
+            workspace: where to look.
+            query: what to look up.
+            k: how many.
+            question: what is asked, if the query says more than that.
 
         Raises:
             UserError: the query is empty or far too long.
         """
         query = checked(query)
-        return self.library.search(workspace, query, self.embedder.embed_queries([query])[0], k)
+        vector = self.embedder.embed_queries([query])[0]
+        return self.library.search(workspace, query, vector, k, question)
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -306,7 +313,8 @@ class Assistant:
         room = room_for_passages(self.engine, question, options.strict)
         if room < 1:
             raise UserError("the question leaves the model no room for passages: make it shorter")
-        found, hits = self._find(workspace, query, options.passages, room)
+        found = self.search(workspace, query, CANDIDATES * options.passages, question)
+        hits = select_hits(found, options.passages, room, self._parts.count_tokens)
         sources = [Source(number, hit) for number, hit in enumerate(hits, start=1)]
         if not any(map(self.is_near, found)):
             if not may_ask(question) and self._is_chat(messages, options):
@@ -362,13 +370,6 @@ class Assistant:
             return False
         relevant = self._parts.reranker.default_threshold
         return (hit.relevance or 0.0) >= relevant or (hit.odds is not None and hit.odds >= NEAR)
-
-    def _find(
-        self, workspace: str, query: str, limit: int, room: int
-    ) -> tuple[list[Hit], list[Hit]]:
-        """What was found, and of it what goes before the model: different ones, that have room."""
-        found = self.search(workspace, query, CANDIDATES * limit)
-        return found, select_hits(found, limit, room, self._parts.count_tokens)
 
     def _answer(self, question_plan: Plan) -> Iterator[tuple[Update, Answer | None]]:
         """Stream an answer; the last item carries what it is worth."""

@@ -124,7 +124,7 @@ def plan(
         sentence.score >= MIN_EVIDENCE for sentence in rank_sentences(question, passages)
     ):
         asked = query
-    if query and asked != query:  # of another question than the one that is read
+    if asked != question:  # the passages were read with another question
         standings = ()
     ranked, found = find_spans(asked, passages, headings, standings)
     sampling = GREEDY if strict or sampling is None else sampling

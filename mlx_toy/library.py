@@ -49,7 +49,8 @@ class Library:
         fingerprint: of the embedder whose vectors are stored.
         dimensions: length of its vectors.
         fusion: how the two ranked lists are weighed.
-        rerank: a question and its hits -> the same hits in a better order; None keeps the fused.
+        rerank: a question, its hits, and the query that found them -> the same hits in a better
+            order; None keeps the fused.
         purge_interval_s: least time between two removals of deleted text from the disk; what is
             left over is removed by `close`.
         vector_index_rows: from so many passages on a workspace gets an index of its vectors; below
@@ -66,7 +67,7 @@ class Library:
         fingerprint: str,
         dimensions: int,
         fusion: Fusion | None = None,
-        rerank: Callable[[str, list[Hit]], list[Hit]] | None = None,
+        rerank: Callable[[str, list[Hit], str], list[Hit]] | None = None,
         purge_interval_s: float = PURGE_INTERVAL_S,
         vector_index_rows: int = VECTOR_INDEX_ROWS,
     ) -> None:
@@ -220,7 +221,9 @@ class Library:
 
         return self._tables.read(workspace, find, [])
 
-    def search(self, workspace: str, query: str, vector: np.ndarray, k: int = 5) -> list[Hit]:
+    def search(
+        self, workspace: str, query: str, vector: np.ndarray, k: int = 5, question: str = ""
+    ) -> list[Hit]:
         """The `k` passages that fit a question best, by meaning, by words, and read again.
 
         Args:
@@ -228,6 +231,7 @@ class Library:
             query: any text; its words are looked up in headings and passages.
             vector: its embedding, [D].
             k: how many.
+            question: what is asked, if the query says more than that.
         """
         vector = self._checked(vector, (self.dimensions,))
         query = query.encode("utf-8", "ignore").decode()
@@ -242,7 +246,7 @@ class Library:
 
         hits: list[Hit] = self._tables.read(workspace, find, [])
         if self._rerank and hits:
-            hits = self._rerank(query, hits)
+            hits = self._rerank(question or query, hits, query)
         return hits[:k]
 
     def _checked(self, vectors: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

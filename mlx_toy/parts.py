@@ -14,9 +14,9 @@ from mlx_toy.engine import Engine
 from mlx_toy.library import Library
 from mlx_toy.loaded_model import BUNDLED
 from mlx_toy.model_directory import is_ours
+from mlx_toy.ordering import in_order
 from mlx_toy.reader import bundled_reader
 from mlx_toy.reranker import Reranker, load_reranker
-from mlx_toy.second_look import look_again
 from mlx_toy.settings import Settings
 from mlx_toy.tokenizer import Tokenizer
 
@@ -72,7 +72,7 @@ class Parts:
                 self.settings.library,
                 embedder.fingerprint,
                 embedder.dimensions,
-                rerank=lambda question, hits: look_again(question, self.reranker(question, hits)),
+                rerank=lambda *asked: in_order(self.reranker, *asked),
             )
 
         return self._once("library", open_library)

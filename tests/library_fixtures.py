@@ -42,5 +42,5 @@ def add(library: Library, workspace: str, name: str, text: str):
     return library.add(workspace, document, passages, embed([p.text for p in passages]))
 
 
-def search(library: Library, workspace: str, query: str, k: int = 5):
-    return library.search(workspace, query, embed([query])[0], k)
+def search(library: Library, workspace: str, query: str, k: int = 5, question: str = ""):
+    return library.search(workspace, query, embed([query])[0], k, question)

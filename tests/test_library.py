@@ -199,8 +199,8 @@ def test_a_library_lasts(tmp_path):
 def test_hits_come_in_the_order_of_the_reranker(tmp_path):
     asked = []
 
-    def longest_first(question, hits):
-        asked.append(question)
+    def longest_first(question, hits, query):
+        asked.append((question, query))
         return sorted(hits, key=lambda hit: -len(hit.text))
 
     with Library(tmp_path, "embedder-1", DIMENSIONS, rerank=longest_first) as library:
@@ -208,7 +208,9 @@ def test_hits_come_in_the_order_of_the_reranker(tmp_path):
         add(library, "ws", "bread.pdf", BREAD)
         hits = search(library, "ws", "krill and flour")
         assert search(library, "ws", "krill", k=1) == search(library, "ws", "krill", k=4)[:1]
-    assert asked[0] == "krill and flour"
+        search(library, "ws", "krill of whales", question="krill")
+    assert asked[0] == ("krill and flour", "krill and flour")
+    assert asked[-1] == ("krill", "krill of whales")
     lengths = [len(hit.text) for hit in hits]
     assert len(hits) == 4 and lengths == sorted(lengths, reverse=True)
     assert any(hit.text_score for hit in hits)  # what full text thinks of it is told

@@ -22,10 +22,11 @@ from mlx_toy.embedder import Embedder
 from mlx_toy.hits import select_hits
 from mlx_toy.library import CANDIDATES as SEARCHED
 from mlx_toy.library import Library
+from mlx_toy.ordering import in_order
 from mlx_toy.passages import Passage, below_headings
 from mlx_toy.reranker import Reranker, load_reranker
 from mlx_toy.rows import Hit
-from mlx_toy.second_look import FEW, look_again, standing
+from mlx_toy.second_look import FEW, standing
 from mlx_toy.settings import Settings
 from train.calibration_questions import SOURCE, Item
 from train.evaluate_retrieval import count_tokens
@@ -93,7 +94,7 @@ def _lacking(
     vector = embedder.embed_queries([one.question])[0]
     hits = plain.search(workspace, one.question, vector, SEARCHED)
     hits = [hit for hit in hits if not _has(hit, one.answers)]
-    return look_again(one.question, reranker(one.question, hits))
+    return in_order(reranker, one.question, hits)
 
 
 def _of_record(record: dict[str, Any]) -> _Asked:
