@@ -47,6 +47,9 @@ class Signals:
             passages, in nats.
         relevance: natural logarithm of the odds that the passage of that span holds an answer, by
             the reranker; None of a passage that was given, not found.
+        likeliest: as `found`, of the span that is likeliest by itself.
+        gist: cosine of the gists of the question and of the nearest sentence of the passage that
+            was found first, by the reader; None of passages that were given.
         chosen: mean log-probability of the answer's tokens among those that were allowed, in nats.
         own: the same among all tokens.
         refusal: log-probability of the answer's first token less that of the refusal's.
@@ -63,6 +66,8 @@ class Signals:
     found: float | None = None
     picked: float | None = None
     relevance: float | None = None
+    likeliest: float | None = None
+    gist: float | None = None
     chosen: float | None = None
     own: float | None = None
     refusal: float | None = None
@@ -108,6 +113,8 @@ def evidence_signals(
         found=None if found is None else max(found[0].odds if found else UNSURE, UNSURE),
         picked=None if found is None else max(found[0].logprob if found else UNSURE, UNSURE),
         relevance=standings[found[0].passage].relevance if standings and found else None,
+        likeliest=None if found is None else max([UNSURE, *(span.odds for span in found)]),
+        gist=standings[0].nearness if standings else None,
     )
 
 

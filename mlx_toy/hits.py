@@ -88,8 +88,13 @@ def _joined(one: Hit, other: Hit) -> Hit:
         end=second.end,
         similarity=max(one.similarity, other.similarity),
         relevance=max(one.relevance or 0.0, other.relevance or 0.0),
-        odds=max((odds for odds in (one.odds, other.odds) if odds is not None), default=None),
+        odds=_greatest(one.odds, other.odds),
+        nearness=_greatest(one.nearness, other.nearness),
     )
+
+
+def _greatest(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _repeats(content: _Content, earlier: _Content) -> bool:

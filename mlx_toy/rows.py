@@ -89,6 +89,8 @@ class Hit:
         relevance: probability that the passage holds an answer, by the reranker; None without one.
         odds: how much likelier the reader finds its best words there than that they do not answer,
             in nats; None if it was not asked.
+        nearness: how near in meaning it finds the nearest sentence to the question, a cosine; None
+            likewise.
         passage: its place in the document, from 0; `Library.passages` gives its neighbours.
         before: the document's text between the passage before and this one.
     """
@@ -107,6 +109,7 @@ class Hit:
     text_score: float | None = None
     relevance: float | None = None
     odds: float | None = None
+    nearness: float | None = None
     passage: int = 0
     before: str = ""
 

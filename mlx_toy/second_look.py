@@ -35,14 +35,16 @@ class Standing:
         prior: what speaks for it against the others that were found, in nats.
         relevance: natural logarithm of the odds that it holds an answer, by the reranker; it
             compares between questions. None where there was too little to compare it with.
+        nearness: as in `Hit`; -1 where the reader was not asked.
     """
 
     prior: float
     relevance: float | None
+    nearness: float
 
 
 def look_again(question: str, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits in a better order, with `odds` and `score` of those that were read.
+    """The hits in a better order, with `odds`, `nearness` and `score` of those that were read.
 
     Args:
         question: any text; where it asks nothing, the reader has nothing to say to the order.
@@ -59,7 +61,8 @@ def look_again(question: str, hits: Sequence[Hit]) -> list[Hit]:
 
 def _read(hit: Hit, reading: Reading) -> Hit:
     odds = max(LEAST, reading.odds)
-    return replace(hit, odds=odds, score=hit.score + odds / NATS + NEARNESS * reading.nearness)
+    score = hit.score + odds / NATS + NEARNESS * reading.nearness
+    return replace(hit, odds=odds, nearness=reading.nearness, score=score)
 
 
 def standing(hit: Hit, found: int) -> Standing:
@@ -69,10 +72,11 @@ def standing(hit: Hit, found: int) -> Standing:
     library of a few passages it says too little.
     """
     prior = NATS * hit.score - (hit.odds or 0.0)
+    nearness = -1.0 if hit.nearness is None else hit.nearness
     if found < FEW:
-        return Standing(prior, None)
+        return Standing(prior, None, nearness)
     relevance = min(max(hit.relevance or 0.0, UNLIKELY), 1 - UNLIKELY)
-    return Standing(prior, math.log(relevance / (1 - relevance)))
+    return Standing(prior, math.log(relevance / (1 - relevance)), nearness)
 
 
 def priors(

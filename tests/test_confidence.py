@@ -17,6 +17,7 @@ from mlx_toy.confidence import (
     UNSURE,
     Calibration,
     Logistic,
+    Signals,
     decide,
     evidence_signals,
     load_calibration,
@@ -29,7 +30,8 @@ from mlx_toy.evidence import missing, rank_sentences
 from mlx_toy.grounding import answer_question
 from train import logistic
 from train.__main__ import main
-from train.calibrate import SOURCE, calibrate
+from train.calibrate import SOURCE, Outcome, calibrate, fit_answerable
+from train.calibration_questions import Item
 from train.evaluation import pictures
 from train.retrieval_data import is_held_out
 
@@ -167,6 +169,23 @@ def write_questions(data: Path) -> None:
                     "id": f"{title} {thing}",
                 }
                 file.write(json.dumps(record) + "\n")
+
+
+def test_articles_and_everyday_documents_count_alike_for_the_threshold():
+    rng, outcomes = np.random.default_rng(0), []
+    for number in range(2000):  # few of them everyday ones, which seem to answer less
+        everyday, answered = number % 10 == 0, bool(rng.random() < 0.5)
+        score = rng.normal() + 2 * answered - everyday
+        answers = ["yes"] if answered else []
+        item = Item(str(number), "Is it?", ["It is."], answers, is_everyday=everyday)
+        outcomes.append(Outcome(item, Signals(score, 0, 0, 0, 0, 0, 0)))
+    fitted = fit_answerable(outcomes, ("score",), 0.15)
+    answered = [outcome for outcome in outcomes if outcome.item.answers]
+    everyday = sum(outcome.item.is_everyday for outcome in answered) / len(answered)
+    of_everyday = fitted["false_refusals_of_everyday"]
+    of_articles = (fitted["false_refusals"] - everyday * of_everyday) / (1 - everyday)
+    assert (of_everyday + of_articles) / 2 == pytest.approx(15, abs=0.5)
+    assert of_everyday > of_articles + 10
 
 
 def test_calibrate_writes_what_the_engine_reads(calibrated: Path, tmp_path: Path, capsys):

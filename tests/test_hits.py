@@ -50,7 +50,7 @@ def test_neighbours_are_joined_whichever_comes_first():
         assert joined.score == one.score
     read = replace(two, odds=1.0, score=one.score - 5)  # scores of read and unread do not compare
     [joined] = select([read, one])
-    assert (joined.score, joined.odds) == (read.score, 1.0)
+    assert (joined.score, joined.odds, joined.nearness) == (read.score, 1.0, None)
     assert texts(select([four, one])) == [four.text, one.text]
     assert texts(select([one, three, two], limit=1)) == [one.text]
 

@@ -61,9 +61,11 @@ def test_what_asks_nothing_and_what_lies_behind_keep_their_order():
 
 
 def test_a_standing_leaves_the_odds_to_the_reader():
-    one = replace(hit(OTHER, 2.0, relevance=0.8), odds=3.0)
-    assert standing(one, FEW) == Standing(NATS * 2.0 - 3.0, pytest.approx(math.log(4)))
-    assert standing(one, FEW - 1) == Standing(NATS * 2.0 - 3.0, None)  # nothing to compare with
+    one = replace(hit(OTHER, 2.0, relevance=0.8), odds=3.0, nearness=0.4)
+    assert standing(one, FEW) == Standing(NATS * 2.0 - 3.0, pytest.approx(math.log(4)), 0.4)
+    assert standing(one, FEW - 1) == Standing(
+        NATS * 2.0 - 3.0, None, 0.4
+    )  # nothing to compare with
     sure, hopeless = hit(OTHER, 1.0, relevance=1.0), hit(OTHER, 1.0, relevance=0.0)
     assert standing(sure, FEW).relevance == pytest.approx(-standing(hopeless, FEW).relevance)
 
@@ -90,7 +92,7 @@ def test_of_given_passages_the_words_of_the_question_speak_for_one():
     bridges = [alike, "After the flood, it was rebuilt in 1220."]
     much, little = priors(rank_sentences(question, bridges), bridges)
     assert much - little == MOST_NATS  # and no more, however long the question is
-    found = [Standing(1.0, 0.0), Standing(5.0, 0.0)]
+    found = [Standing(1.0, 0.0, 0.2), Standing(5.0, 0.0, 0.1)]
     assert priors(rank_sentences(QUESTION, passages), passages, found) == [1.0, 5.0]
 
 
