@@ -13,6 +13,7 @@ from mlx_toy.answers import CLOSEST, verify
 from mlx_toy.chat import NOT_IN_PASSAGES
 from mlx_toy.confidence import (
     CALIBRATION_FILE,
+    LEAST_RIGHT,
     SIGNALS,
     UNSURE,
     Calibration,
@@ -88,6 +89,18 @@ def test_the_first_fit_that_knows_all_its_signals_decides():
     unsure = Calibration((constant(OFF, "score"),), (constant(ON, "score"),))
     assert decide(unsure, signals) == ("closest", 0.5)
     assert decide(None, signals) == ("answer", None)
+
+
+def test_words_are_an_answer_only_where_there_is_likely_one_and_they_are_it():
+    signals = signals_of("When was the lighthouse built?")
+    half, whole = constant(OFF, "score"), Logistic(9.0, {"score": 0.0}, OFF)
+    assert 0.5 * 0.5 < LEAST_RIGHT < 0.5 * whole.probability(signals)
+    for answerable, correct, decision in (
+        *((half, half, "closest"), (half, whole, "answer")),
+        *((whole, half, "answer"), (whole, whole, "answer")),
+    ):
+        assert decide(Calibration((answerable,), (correct,)), signals)[0] == decision
+    assert decide(Calibration((), (half,)), signals) == ("answer", None)
 
 
 @pytest.mark.parametrize("question", ["When was the lighthouse built?", "What is it?"])
