@@ -93,14 +93,15 @@ def test_the_first_fit_that_knows_all_its_signals_decides():
 
 def test_words_are_an_answer_only_where_there_is_likely_one_and_they_are_it():
     signals = signals_of("When was the lighthouse built?")
-    half, whole = constant(OFF, "score"), Logistic(9.0, {"score": 0.0}, OFF)
-    assert 0.5 * 0.5 < LEAST_RIGHT < 0.5 * whole.probability(signals)
+    some, whole = Logistic(-0.2, {"score": 0.0}, OFF), Logistic(9.0, {"score": 0.0}, OFF)
+    likely, sure = some.probability(signals), whole.probability(signals)
+    assert likely * likely < LEAST_RIGHT < likely * sure
     for answerable, correct, decision in (
-        *((half, half, "closest"), (half, whole, "answer")),
-        *((whole, half, "answer"), (whole, whole, "answer")),
+        *((some, some, "closest"), (some, whole, "answer")),
+        *((whole, some, "answer"), (whole, whole, "answer")),
     ):
         assert decide(Calibration((answerable,), (correct,)), signals)[0] == decision
-    assert decide(Calibration((), (half,)), signals) == ("answer", None)
+    assert decide(Calibration((), (some,)), signals) == ("answer", None)
 
 
 @pytest.mark.parametrize("question", ["When was the lighthouse built?", "What is it?"])
