@@ -109,15 +109,16 @@ def fit_answerable(
     Args:
         outcomes: of questions that they answer and of others.
         signals: names of those that count.
-        false_refusals: share of the answerable questions that may be refused, those on articles
-            and those on everyday documents counting alike, however many there are of each; it
-            sets the threshold, on predictions for articles that their fit had not seen.
+        false_refusals: share of the answerable questions that may be refused, of those on articles
+            and of those on everyday documents; it sets the threshold, on predictions for articles
+            that their fit had not seen.
     """
     answerable = np.array([bool(outcome.item.answers) for outcome in outcomes])
     fitted, predicted = _fit(outcomes, signals, answerable)
     twins = np.array([outcome.item.is_twin for outcome in outcomes])
     everyday = np.array([outcome.item.is_everyday for outcome in outcomes])
-    threshold = _quantile(predicted[answerable], everyday[answerable], false_refusals)
+    kinds = [predicted[answerable & kind] for kind in (everyday, ~everyday)]
+    threshold = min(float(np.quantile(kind, false_refusals)) for kind in kinds if len(kind))
     refused = predicted < threshold
     return fitted | {
         "threshold": round(threshold, 4),
@@ -127,20 +128,6 @@ def fit_answerable(
         "false_refusals_of_everyday": _percent(refused[answerable & everyday]),
         "correct_refusals_of_everyday": _percent(refused[~answerable & everyday]),
     }
-
-
-def _quantile(values: np.ndarray, kinds: np.ndarray, share: float) -> float:
-    """The value under which such a share lies, where two kinds count alike.
-
-    Args:
-        values: [N], one at least.
-        kinds: which of the two each is, bool [N].
-        share: 0 to 1.
-    """
-    weights = np.where(kinds, 1 / max(1, kinds.sum()), 1 / max(1, (~kinds).sum()))
-    order = np.argsort(values, kind="stable")
-    under = np.cumsum(weights[order]) / weights.sum()
-    return float(values[order[min(int(np.searchsorted(under, share)), len(order) - 1)]])
 
 
 def fit_correct(outcomes: Sequence[Outcome], signals: Sequence[str]) -> dict[str, Any]:
