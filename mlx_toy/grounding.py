@@ -162,7 +162,8 @@ def find_spans(
         question, passages, headings, standings: as in `plan`.
     """
     ranked = rank_sentences(question, passages, headings)
-    found = bundled_reader()(question, passages, headings, priors(ranked, passages, standings))
+    beside = priors(question, passages, headings, standings)
+    found = bundled_reader()(question, passages, headings, beside)
     return likely_first(ranked, found), found
 
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mlx_toy.evidence import Sentence
 from mlx_toy.lexicon import may_ask
 from mlx_toy.reader import Reading, bundled_reader
 from mlx_toy.rows import Hit
@@ -19,8 +18,6 @@ from mlx_toy.rows import Hit
 READ = 8  # passages: a few more than those that an answer is chosen from by default
 NATS = 4.0  # of the reader that a point of the reranker's score is worth; 3 to 6 are as good
 NEARNESS = 4.0  # points of that score for a sentence that means the same; 4 to 8 are as good
-WORDS_NATS = 2.0  # of the reader that a point of a sentence's score is worth (`evidence.py`), but
-MOST_NATS = 6.0  # at most so many: a passage may repeat a long question and not answer it
 FEW = 6  # passages: from so many on the reranker's relevance counts
 LEAST = -15.0  # nats: a passage that is less likely to answer is no worse
 NEAR = -2.0  # nats: from there on a passage may answer, whatever the search says of it
@@ -80,22 +77,22 @@ def standing(hit: Hit, found: int) -> Standing:
 
 
 def priors(
-    ranked: Sequence[Sentence], passages: Sequence[str], standings: Sequence[Standing] = ()
+    question: str,
+    passages: Sequence[str],
+    headings: Sequence[str] = (),
+    standings: Sequence[Standing] = (),
 ) -> list[float]:
     """What speaks for each passage beside the reader's odds, in nats.
 
-    Of passages that were found, what the search says; of given ones, the words of the question in
-    their best sentence.
+    Of passages that were found, what the search says; of given ones, how near in meaning their
+    nearest sentence is, which weighs as much as in a search.
 
     Args:
-        ranked: the sentences of the passages (`evidence.py`).
-        passages: their texts.
+        question, passages: what is read.
+        headings: what stands above each passage.
         standings: one for each; none of given passages.
     """
     if standings:
         return [one.prior for one in standings]
-    best = [0.0] * len(passages)
-    for sentence in ranked:
-        best[sentence.passage] = max(best[sentence.passage], WORDS_NATS * sentence.score)
-    least = max(best, default=0.0) - MOST_NATS
-    return [max(least, nats) for nats in best]
+    readings = bundled_reader().readings(question, passages, headings)
+    return [NATS * NEARNESS * reading.nearness for reading in readings]

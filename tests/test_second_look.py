@@ -7,12 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench import everyday_library
-from mlx_toy.evidence import rank_sentences
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
 from mlx_toy.second_look import (
     FEW,
-    MOST_NATS,
     NATS,
     NEARNESS,
     READ,
@@ -83,17 +81,14 @@ def test_what_speaks_for_a_passage_decides_between_its_words_and_others():
     assert sum(math.exp(span.logprob) for span in liked) <= 1 + 1e-6
 
 
-def test_of_given_passages_the_words_of_the_question_speak_for_one():
+def test_of_given_passages_the_nearest_sentence_speaks_for_one():
     passages = [STORY, OTHER]
-    story, other = priors(rank_sentences(QUESTION, passages), passages)
-    assert other > story >= 0
-    question = "When was the old stone bridge over the river Tarn in Albi rebuilt after the flood?"
-    alike = "The old stone bridge over the river Tarn in Albi is a sight that visitors love."
-    bridges = [alike, "After the flood, it was rebuilt in 1220."]
-    much, little = priors(rank_sentences(question, bridges), bridges)
-    assert much - little == MOST_NATS  # and no more, however long the question is
+    story, other = priors(QUESTION, passages)
+    assert other > story
+    near = [one.nearness for one in bundled_reader().readings(QUESTION, passages)]
+    assert (other - story) / (near[1] - near[0]) == pytest.approx(NATS * NEARNESS)
     found = [Standing(1.0, 0.0, 0.2), Standing(5.0, 0.0, 0.1)]
-    assert priors(rank_sentences(QUESTION, passages), passages, found) == [1.0, 5.0]
+    assert priors(QUESTION, passages, (), found) == [1.0, 5.0]
 
 
 def test_a_reading_has_the_odds_of_the_best_span_and_the_nearest_sentence():
