@@ -228,7 +228,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=15.0,
         metavar="PERCENT",
-        help="answerable questions that may be refused (default: 15)",
+        help="answerable questions of either kind that may be refused (default: 15)",
     )
     parser.add_argument("--out", type=Path, help="directory to write to (default: the model's)")
 
