@@ -2,9 +2,10 @@
 
 The searches and the reranker compare words. Whether a passage answers is what the reader is trained
 to tell, so the odds of its best words there are added to the score of the passages that lie in
-front. The same sum decides between words of several passages (`Standing`): a reader alone finds a
-likely answer in many passages that are about something else. (Retriever and reader interpolated:
-Yang et al. 2019, arXiv:1902.01718.)
+front, and how near in meaning their nearest sentence comes to the question. The same sum decides
+between words of several passages (`Standing`): a reader alone finds a likely answer in many
+passages that are about something else. (Retriever and reader interpolated: Yang et al. 2019,
+arXiv:1902.01718.)
 """
 
 import math
