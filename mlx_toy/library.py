@@ -234,9 +234,7 @@ class Library:
             question: what is asked, if the query says more than that.
         """
         vector = self._checked(vector, (self.dimensions,))
-        query = query.encode("utf-8", "ignore").decode()
-        if len(query) > MAX_QUERY:
-            query = f"{query[: MAX_QUERY // 2]} {query[-MAX_QUERY // 2 :]}"
+        query, question = _searched(query), _searched(question)
         if k < 1:
             return []
         count = max(k, CANDIDATES)
@@ -255,6 +253,14 @@ class Library:
         if vectors.shape != shape or not np.isfinite(vectors).all():
             raise ValueError(f"vectors of {vectors.shape}, expected finite numbers of {shape}")
         return vectors
+
+
+def _searched(text: str) -> str:
+    """What is read of a question or a query: all of it, or its beginning and its end."""
+    text = text.encode("utf-8", "ignore").decode()
+    if len(text) > MAX_QUERY:
+        text = f"{text[: MAX_QUERY // 2]} {text[-MAX_QUERY // 2 :]}"
+    return text
 
 
 def _id(document: Document) -> str:

@@ -209,8 +209,10 @@ def test_hits_come_in_the_order_of_the_reranker(tmp_path):
         hits = search(library, "ws", "krill and flour")
         assert search(library, "ws", "krill", k=1) == search(library, "ws", "krill", k=4)[:1]
         search(library, "ws", "krill of whales", question="krill")
+        search(library, "ws", "krill " * 999, question="krill " * 999)
     assert asked[0] == ("krill and flour", "krill and flour")
-    assert asked[-1] == ("krill", "krill of whales")
+    assert asked[-2] == ("krill", "krill of whales")
+    assert asked[-1][0] == asked[-1][1]  # however little of it is read, it says no more
     lengths = [len(hit.text) for hit in hits]
     assert len(hits) == 4 and lengths == sorted(lengths, reverse=True)
     assert any(hit.text_score for hit in hits)  # what full text thinks of it is told
