@@ -14,16 +14,17 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mlx_toy.assistant import Assistant
 from mlx_toy.chat import Message
-from mlx_toy.documents import Document
 from mlx_toy.followup import leans, standalone_query
-from mlx_toy.passages import Passage, below_headings
 from mlx_toy.settings import Settings
+from train.retrieval_sets import join
+from train.searched_questions import store
 
 DATA = Path(__file__).with_name("followup.json")
 CUTOFFS = 1, 3
@@ -94,14 +95,11 @@ class Documents:
         return found
 
     def _add(self, name: str, sections: list[list[str]]) -> None:
-        passages, text = [], ""
-        for heading, body in sections:
-            path = heading if not passages else f"{sections[0][0]} > {heading}"
-            passages.append(Passage(body, len(text), len(text) + len(body), None, path))
-            text += body + "\n\n"
-        texts = [below_headings(passage.heading, passage.text) for passage in passages]
-        vectors = self._assistant.embedder.embed_passages(texts)
-        self._assistant.library.add(WORKSPACE, Document(name, text), passages, vectors)
+        first = sections[0][0]
+        paths = [first, *(f"{first} > {heading}" for heading, _ in sections[1:])]
+        document, passages = join(name, [body for _, body in sections])
+        headed = [replace(p, heading=path) for p, path in zip(passages, paths, strict=True)]
+        store(self._assistant, WORKSPACE, document, headed)
 
 
 def main() -> None:

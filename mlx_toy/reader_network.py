@@ -26,7 +26,7 @@ from mlx_toy.reader_input import PASSAGE_FEATURES, QUESTION_FEATURES, TINY, Pair
 from mlx_toy.reader_layers import NEVER, SHARED, TAPS, Weights, convolve, drop, encode
 
 SPREAD = 0.02  # deviation of the values of the table to begin with
-_MIXED = (1, 2, 4, 8, 1)  # and of the layers that only the passage passes, question in mind
+_MIXED = (1, 2, 4, 8, 1)  # gaps of the layers that only the passage passes, question in mind
 _LAST = len(SHARED) + len(_MIXED)  # number of the layer that only the end of the answer is seen in
 _DEEPER = (1, 4, 2, 1)  # gaps of the layers after the second look at the question
 _HEADS = 4  # of self-attention

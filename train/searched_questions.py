@@ -119,17 +119,20 @@ def _fill(
     for record in records:
         articles.setdefault(record["title"], {})[record["context"]] = None
     for title, texts in articles.items():
-        _add(assistant, home[title], *join(title, list(texts)))
+        store(assistant, home[title], *join(title, list(texts)))
     sections: dict[str, dict[str, Everyday]] = {}
     for one in everyday:
         sections.setdefault(one.document, {})[one.text] = one
     for name, below in sections.items():
         document, passages = join(next(iter(below.values())).title, list(below))
         headed = [replace(passage, heading=below[passage.text].above) for passage in passages]
-        _add(assistant, home[name], document, headed)
+        store(assistant, home[name], document, headed)
 
 
-def _add(assistant: Assistant, workspace: str, document: Document, passages: list[Passage]) -> None:
+def store(
+    assistant: Assistant, workspace: str, document: Document, passages: list[Passage]
+) -> None:
+    """Add passages as they are, not cut again, each embedded below its heading."""
     vectors = assistant.embedder.embed_passages(
         [below_headings(passage.heading, passage.text) for passage in passages]
     )
