@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,6 +165,12 @@ def _load_bag(path: Path, config: dict[str, Any]) -> BagEmbedder:
     mx.eval(model.parameters())  # so that any thread may use them
     files = [path / WEIGHTS, path / FILE_NAME]
     return BagEmbedder(model, features, _fingerprint(files, repr(model.config)), threshold)
+
+
+@cache
+def bundled_embedder() -> Embedder:
+    """The embedder that comes with the project, loaded once."""
+    return load_embedder("")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ and its words are looked up afterwards.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 from mlx_toy.answers import (
     ABSTAINED,
@@ -26,7 +25,7 @@ from mlx_toy.answers import (
 from mlx_toy.chat import NOT_IN_PASSAGES, Message, format_passages
 from mlx_toy.choices import likely_first, likely_regions, region_of
 from mlx_toy.confidence import Signals, decide, evidence_signals, with_model
-from mlx_toy.embedder import Embedder, load_embedder
+from mlx_toy.embedder import Embedder, bundled_embedder
 from mlx_toy.engine import GREEDY, Chunk, Engine, Generation, Sampling
 from mlx_toy.evidence import Sentence, rank_sentences
 from mlx_toy.passages import below_headings
@@ -203,12 +202,7 @@ def _nearness(
 def retriever_for(engine: Engine) -> Embedder | None:
     """The bundled retriever, where the model's calibration wants to know how near a sentence is."""
     wanted = engine.calibration is not None and engine.calibration.embedder
-    return _bundled_retriever() if wanted else None
-
-
-@cache
-def _bundled_retriever() -> Embedder:
-    return load_embedder("")
+    return bundled_embedder() if wanted else None
 
 
 def below_heading(sentence: Sentence, headings: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,12 @@ def load_reranker(path: str | Path | None = None) -> Reranker:
             f"the reranker at {path} cannot be read ({error}): copy it or train it again"
         ) from error
     return reranker
+
+
+@cache
+def bundled_reranker() -> Reranker:
+    """The reranker that comes with the project, loaded once."""
+    return load_reranker(BUNDLED)
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:

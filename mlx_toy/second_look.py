@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mlx_toy.given import scores_among
 from mlx_toy.lexicon import may_ask
 from mlx_toy.reader import Reading, bundled_reader
 from mlx_toy.rows import Hit
@@ -85,8 +86,8 @@ def priors(
 ) -> list[float]:
     """What speaks for each passage beside the reader's odds, in nats.
 
-    Of passages that were found, what the search says; of given ones, how near in meaning their
-    nearest sentence is, which weighs as much as in a search.
+    Of passages that were found, what the search says; of given ones, what it would say if they were
+    all that it had to look in.
 
     Args:
         question, passages: what is read.
@@ -95,5 +96,11 @@ def priors(
     """
     if standings:
         return [one.prior for one in standings]
+    if len(passages) < 2:
+        return [0.0] * len(passages)
+    scores = scores_among(question, passages, headings)
     readings = bundled_reader().readings(question, passages, headings)
-    return [NATS * NEARNESS * reading.nearness for reading in readings]
+    return [
+        NATS * (score + NEARNESS * reading.nearness)
+        for score, reading in zip(scores, readings, strict=True)
+    ]

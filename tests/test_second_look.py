@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench import everyday_library
+from mlx_toy.given import scores_among
 from mlx_toy.reader import bundled_reader
 from mlx_toy.rows import Hit
 from mlx_toy.second_look import (
@@ -81,12 +82,20 @@ def test_what_speaks_for_a_passage_decides_between_its_words_and_others():
     assert sum(math.exp(span.logprob) for span in liked) <= 1 + 1e-6
 
 
-def test_of_given_passages_the_nearest_sentence_speaks_for_one():
+def test_of_given_passages_what_a_search_among_them_would_say_speaks_for_one():
     passages = [STORY, OTHER]
     story, other = priors(QUESTION, passages)
     assert other > story
+    scores = scores_among(QUESTION, passages)
+    assert scores[1] > scores[0]
     near = [one.nearness for one in bundled_reader().readings(QUESTION, passages)]
-    assert (other - story) / (near[1] - near[0]) == pytest.approx(NATS * NEARNESS)
+    by_search = scores[1] - scores[0] + NEARNESS * (near[1] - near[0])
+    assert other - story == pytest.approx(NATS * by_search)
+    assert priors(QUESTION, [OTHER]) == [0.0]  # beside no other
+    # what stands above a passage is looked up with it
+    ferry = "Which of the ferries leaves?"
+    north, south = scores_among(ferry, [OTHER, OTHER], ["Lighthouse", "Ferries"])
+    assert south > north
     found = [Standing(1.0, 0.0, 0.2), Standing(5.0, 0.0, 0.1)]
     assert priors(QUESTION, passages, (), found) == [1.0, 5.0]
 

@@ -12,8 +12,9 @@ from mlx_toy.embedder import load_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.lexicon import Lexicon
 from mlx_toy.reranker import BUNDLED, load_reranker
+from mlx_toy.search_in_memory import WordIndex
 from train import reranker as command
-from train.reranker_data import TrainingLibrary, WordIndex, deal, foreign, sample
+from train.reranker_data import TrainingLibrary, deal, foreign, sample
 from train.reranker_fit import Recipe
 from train.retrieval_data import EVERYDAY, Passage, sources
 
