@@ -1,5 +1,6 @@
 """Steps down a loss: Adam, a rate that rises and then falls to 0, and what is said meanwhile."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -25,8 +26,9 @@ class Descent(Generic[Batch]):
         steps: that are planned.
         rate: peak, for Adam (Kingma and Ba 2014, arXiv:1412.6980).
         warmup: steps until it is reached.
-        norm: length to which a gradient is cut.
+        norm: length to which a gradient is cut; infinite for none.
         name: what is learned, for the log.
+        epsilon: of Adam.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class Descent(Generic[Batch]):
         warmup: int,
         norm: float,
         name: str,
+        epsilon: float = 1e-8,
     ) -> None:
         self._gradient_of = mx.value_and_grad(loss_of)
         self._steps, self._rate, self._warmup, self._norm = steps, rate, warmup, norm
-        self._optimizer = optim.Adam(rate, BETAS, bias_correction=True)
+        self._optimizer = optim.Adam(rate, BETAS, epsilon, bias_correction=True)
         self._name, self._begun = name, time.monotonic()
         self._total, self.done = 0.0, 0
 
@@ -50,7 +53,8 @@ class Descent(Generic[Batch]):
         share = rise_and_fall(self.done, self._warmup, self._steps)
         self._optimizer.learning_rate = self._rate * share
         loss, gradient = self._gradient_of(weights, batch)
-        gradient, _ = optim.clip_grad_norm(gradient, self._norm)
+        if math.isfinite(self._norm):
+            gradient, _ = optim.clip_grad_norm(gradient, self._norm)
         weights = self._optimizer.apply_gradients(gradient, weights)
         mx.eval(weights, self._optimizer.state, loss)
         self._total += loss.item()

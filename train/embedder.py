@@ -34,11 +34,12 @@ from train.arguments import positive
 from train.common_words import common_words
 from train.definitions import definition_groups, held_out_sets, without_held_out
 from train.embedder_data import to_pairs
-from train.embedder_fit import Recipe, log, start, train
+from train.embedder_fit import Recipe, start, train
 from train.everyday import FILE as EVERYDAY_FILE
 from train.everyday import everyday_groups
 from train.kept import add_kept, check_kept, mean_of
 from train.lesson import take_lesson, texts_to_read
+from train.progress import say
 from train.retrieval_data import (
     DEFINITIONS,
     EVERYDAY,
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
         teacher.read([*words, *texts])
         lesson = take_lesson(words, texts, features, teacher, config.dimensions)
     pairs = {name: to_pairs(name, each, features) for name, each in trained.items()}
-    log(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
+    say(f"read {sum(len(source.passages) for source in pairs.values()):,} passages")
     model = model or start(pairs, config, recipe, lesson)
     model = train(pairs, model, recipe, MIXTURE, lesson)
     if options.kept:
@@ -174,7 +175,7 @@ def read_training_groups(
     held_out: dict[str, Groups] = {}
     sets: list[QuestionSet] = []
     for source in sources(SOURCES):
-        log(f"reading {source.name}")
+        say(f"reading {source.name}")
         if source.name == DEFINITIONS:
             records = list(read_json_lines(data / source.file))
             sets = held_out_sets(records)

@@ -12,8 +12,7 @@ rate, and a name that occurs in one article becomes the mark of that article, wh
 other. `epsilon` bounds that: it is about the gradient of one occurrence.
 """
 
-import sys
-import time
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,11 +21,9 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.bag import BagConfig, BagModel, to_matrix
+from train.descent import Descent, Weights
 from train.embedder_data import Bag, Batch, Pairs, batches
 from train.lesson import Lesson
-
-import mlx.nn as nn  # isort: skip
-import mlx.optimizers as optim  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -89,25 +86,24 @@ def train(
         mixture: parts of the batches, by source.
         lesson: from a teacher, of the network's dimensions.
     """
-    betas = [0.9, 0.98]
-    optimizer = optim.Adam(recipe.learning_rate, betas, recipe.epsilon, bias_correction=True)
-    optimizer.init(model.trainable_parameters())
-    loss_and_gradient = nn.value_and_grad(model, loss_of)
-    begun, total, since = time.monotonic(), 0.0, 0
-    for step, inputs in enumerate(steps(pairs, recipe, mixture, lesson), start=1):
-        rise, fall = step / recipe.warmup, (recipe.steps - step + 1) / recipe.steps
-        optimizer.learning_rate = recipe.learning_rate * min(1.0, rise, fall)
-        loss, gradient = loss_and_gradient(model, inputs, recipe)
-        optimizer.update(model, gradient)
-        mx.eval(model.state, optimizer.state, loss)
-        total, since = total + loss.item(), since + 1
-        if step % max(1, min(50, recipe.steps // 4)) == 0 or step == recipe.steps:
-            speed = step / (time.monotonic() - begun)
-            log(
-                f"step {step}/{recipe.steps}  loss {total / since:.3f} nats  "
-                f"{speed * recipe.batch:,.0f} pairs/s  {(recipe.steps - step) / speed:,.0f} s left"
-            )
-            total, since = 0.0, 0
+
+    def loss(weights: Weights, inputs: Inputs) -> mx.array:
+        model.update(weights)
+        return loss_of(model, inputs, recipe)
+
+    descent = Descent(
+        loss,
+        recipe.steps,
+        recipe.learning_rate,
+        recipe.warmup,
+        math.inf,
+        "retriever",
+        recipe.epsilon,
+    )
+    weights = model.trainable_parameters()
+    for inputs in steps(pairs, recipe, mixture, lesson):
+        weights = descent.step(weights, inputs)
+    model.update(weights)
     return model
 
 
@@ -198,8 +194,3 @@ def inverse_document_frequencies(pairs: dict[str, Pairs], config: BagConfig) -> 
             counts[ids] += 1
     idf = np.log((total + 1) / (counts + 1)) + 1e-3
     return (idf / idf.mean()).astype(np.float32)
-
-
-def log(line: str) -> None:
-    """One line of progress."""
-    print(line, file=sys.stderr, flush=True)

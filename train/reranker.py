@@ -38,9 +38,9 @@ from mlx_toy.reranker import (
     load_reranker,
     read_weights,
 )
-from train.embedder_fit import log
 from train.everyday import FILE as EVERYDAY_FILE
 from train.everyday import everyday_groups
+from train.progress import say
 from train.reranker_data import TrainingLibrary, deal, foreign, sample, together
 from train.reranker_fit import Examples, Recipe, join, learn_network, learn_weights, make_examples
 from train.reranker_report import (
@@ -118,7 +118,7 @@ def read_training_groups(data: Path, everyday: Path) -> tuple[dict[str, Groups],
     trained: dict[str, Groups] = {}
     held_out: dict[str, Groups] = {}
     for source in sources((*QUESTIONS, TITLES)):
-        log(f"reading {source.name}")
+        say(f"reading {source.name}")
         trained[source.name] = read_groups(source, data)
         if source.name in QUESTIONS:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
@@ -154,7 +154,7 @@ def train(
         reranker = blank_reranker(embedder, libraries, lexicon, recipe)
         examples = training_examples(reranker, libraries, recipe, random)
         facts["questions"] = len(examples.right)
-        log(f"{facts['questions']:,} training questions")
+        say(f"{facts['questions']:,} training questions")
         learn_network(reranker, examples, recipe)
         del libraries, examples
     held = held_out_examples(reranker, held_out, embedder, lexicon, random)
@@ -247,7 +247,7 @@ def training_examples(
         others = libraries[number - 1][1].asked
         strange = foreign(others, int(recipe.foreign * len(own.questions)), random)
         found.append(make_examples(reranker, library, together([own, strange]), recipe.found))
-        log(f"library {number + 1}/{len(libraries)}: {len(own.questions)} questions")
+        say(f"library {number + 1}/{len(libraries)}: {len(own.questions)} questions")
     return join(found)
 
 
@@ -280,5 +280,5 @@ def held_out_examples(
             asked = together([own, *strange])
             examples.append(make_examples(reranker, library, asked, HELD_FOUND))
         found[name] = join(examples)
-        log(f"held out of {name}: {sum(len(part.asked.questions) for part in parts)} questions")
+        say(f"held out of {name}: {sum(len(part.asked.questions) for part in parts)} questions")
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from mlx_toy.reranker import NET, Reranker, order_scores, relevance_inputs
 from mlx_toy.reranker import network as apply_network
 from mlx_toy.small_network import normalise
-from train.embedder_fit import log
+from train.progress import say
 from train.reranker_data import Asked, TrainingLibrary
 from train.retrieval_data import EVERYDAY
 
@@ -185,7 +185,7 @@ def fit(
             current = optimizer.apply_gradients(gradient, current)
             mx.eval(current, optimizer.state)
             total += value.item()
-        log(f"pass {epoch + 1}/{epochs}  loss {total / (count // size):.4f} nats")
+        say(f"pass {epoch + 1}/{epochs}  loss {total / (count // size):.4f} nats")
     weights.update(current)
 
 
