@@ -194,6 +194,9 @@ def test_a_hit_says_why_it_was_found():
     ranked = replace(hit, text_rank=1, text_score=7.31, relevance=0.875)
     html_ranked = hits_html([ranked], "opens", lambda hit: hit.similarity >= 0.2)
     assert "words <b>1st (BM25 7.3)" in html_ranked and "reranker <b>88%" in html_ranked
+    read = replace(ranked, odds=0.0, nearness=0.618)
+    html_read = hits_html([read], "opens", lambda hit: hit.similarity >= 0.2)
+    assert "reader <b>50%" in html_read and "nearest sentence <b>0.62" in html_read
     assert "page 3" in html and "<mark>opens</mark>" in html and "<img" not in html
     assert "too far to answer from" in hits_html([hit], "x", lambda hit: hit.similarity >= 0.5)
     assert "Nothing was found" in hits_html([], "x", lambda hit: True)

@@ -126,6 +126,8 @@ def _why(hit: Hit, is_near: bool) -> str:
     ]
     if hit.odds is not None:
         reasons.append(("says the reader", f"{1 / (1 + math.exp(-hit.odds)):.0%}"))
+    if hit.nearness is not None:
+        reasons.append(("nearest sentence", f"{hit.nearness:.2f}"))
     return "".join(f"<span>{name} <b>{value}</b></span>" for name, value in reasons)
 
 
