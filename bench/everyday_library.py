@@ -57,7 +57,8 @@ class Asked:
         if update.abstained:
             return "refused"
         if only_shows(update):
-            held = any(_holds(sentence, quote(update)) for sentence in self.record["evidence"])
+            shown = quote(update)
+            held = any(_holds(one, shown) or _holds(shown, one) for one in self.record["evidence"])
             return "shows" if held else "shows another"
         return "right" if gold and f1(span(update), gold) >= RIGHT else "wrong"
 
@@ -88,7 +89,7 @@ def _ask(assistant: Assistant, record: dict[str, Any]) -> Asked:
 
 
 def _holds(text: str, sentence: str) -> bool:
-    """Whether a text has a sentence, or a sentence a part of it, white space aside."""
+    """Whether a text has a sentence in it, white space aside."""
     return " ".join(sentence.split()) in " ".join(text.split())
 
 
