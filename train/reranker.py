@@ -4,9 +4,11 @@
     python -m train reranker --data DIR --out DIR --refit DIR    # that one for another embedder
     python -m train reranker --data DIR --evaluate DIR     # only print the table
 
-Three steps, each cheap. The network of word matches learns on training articles, listwise: the
-cross-entropy of the right passage among the candidates (Cao et al. 2007), beside it whether a
-passage answers at all, with questions of other libraries as what nothing answers. Then the articles
+Three steps, each cheap. The network of word matches learns on training articles and everyday
+documents, listwise: the cross-entropy of the right passage among the candidates (Cao et al. 2007).
+Beside it, on articles alone, whether a passage answers at all, with questions of other libraries as
+what nothing answers: an everyday question may share no word with its passage, so it would teach to
+find foreign ones relevant. Then the articles
 held out of the embedder's training weigh the network against the embedder and the vectors of words:
 on its own training articles the embedder is surer than on others, so weights learned there would
 trust it too much; held-out everyday documents have a part in it. Last, on the same held-out
@@ -56,6 +58,7 @@ KEPT_ARRAYS = (*NET, "mean", "deviation", "rarity")  # of a reranker that is fit
 TITLES = "pairs/simplewiki"  # titles and headings as queries
 PERSONAL = 60  # passages of a library of everyday documents: of many, several answer alike
 HELD_FOUND = 30  # candidates of each search, as in use
+HELD_EVERYDAY = 3000  # questions: more would outweigh those on articles
 FOREIGN_HELD = 0.5  # foreign questions for each own one
 
 
@@ -122,7 +125,7 @@ def read_training_groups(data: Path, everyday: Path) -> tuple[dict[str, Groups],
         trained[source.name] = read_groups(source, data)
         if source.name in QUESTIONS:
             trained[source.name], held_out[source.name] = split_held_out(trained[source.name])
-    held_out[EVERYDAY] = everyday_groups(everyday)[1]
+    trained[EVERYDAY], held_out[EVERYDAY] = everyday_groups(everyday)
     return trained, held_out
 
 
@@ -174,7 +177,7 @@ def training_libraries(
     """Libraries of each source, of several make-ups, with the name of the source."""
     made = []
     for name, groups in trained.items():
-        dealt = deal(groups, recipe.library, random)
+        dealt = deal(groups, PERSONAL if name == EVERYDAY else recipe.library, random)
         for number, part in enumerate(dealt[: recipe.wiki_libraries] if name == TITLES else dealt):
             library = TrainingLibrary(
                 part, embedder, lexicon, headings=number % 3 == 2, apart=number % 3 == 1
@@ -241,12 +244,14 @@ def training_examples(
 ) -> Examples:
     """Own and foreign questions of every library."""
     found = []
+    most = {TITLES: recipe.questions // 4, EVERYDAY: recipe.everyday_questions}
     for number, (name, library) in enumerate(libraries):
-        count = recipe.questions // 4 if name == TITLES else recipe.questions
+        count = most.get(name, recipe.questions)
         own = sample(library.asked, count, random)
         others = libraries[number - 1][1].asked
         strange = foreign(others, int(recipe.foreign * len(own.questions)), random)
-        found.append(make_examples(reranker, library, together([own, strange]), recipe.found))
+        asked = together([own, strange])
+        found.append(make_examples(reranker, library, asked, recipe.found, name == EVERYDAY))
         say(f"library {number + 1}/{len(libraries)}: {len(own.questions)} questions")
     return join(found)
 
@@ -275,10 +280,12 @@ def held_out_examples(
         examples = []
         for library in parts:
             own = library.asked
+            if name == EVERYDAY:
+                own = sample(own, max(1, HELD_EVERYDAY // len(parts)), random)
             count = int(FOREIGN_HELD * len(own.questions) / max(1, len(rest)))
             strange = [foreign(asked, count, random) for asked in rest]
             asked = together([own, *strange])
-            examples.append(make_examples(reranker, library, asked, HELD_FOUND))
+            examples.append(make_examples(reranker, library, asked, HELD_FOUND, name == EVERYDAY))
         found[name] = join(examples)
         say(f"held out of {name}: {sum(len(part.asked.questions) for part in parts)} questions")
     return found

@@ -33,6 +33,7 @@ class Recipe:
     Attributes:
         library: passages of a training library, about.
         questions: asked of each training library, at most, by source.
+        everyday_questions: the same, of a library of everyday documents, which are small and many.
         wiki_libraries: made from Simple Wikipedia, with few questions each.
         found: candidates of each of the two searches in training.
         foreign: questions of another library for each of a library's own.
@@ -47,6 +48,7 @@ class Recipe:
 
     library: int = 700
     questions: int = 500
+    everyday_questions: int = 90
     wiki_libraries: int = 8
     found: int = 14
     foreign: float = 0.12
@@ -70,6 +72,7 @@ class Examples:
         right: which of the C answers; -1 for none [N].
         own: whether the library holds an answer, found or not [N].
         groups: what each question is about [N].
+        everyday: whether its library is of everyday documents [N].
     """
 
     words: np.ndarray
@@ -78,10 +81,11 @@ class Examples:
     right: np.ndarray
     own: np.ndarray
     groups: np.ndarray
+    everyday: np.ndarray
 
 
 def make_examples(
-    reranker: Reranker, library: TrainingLibrary, asked: Asked, count: int
+    reranker: Reranker, library: TrainingLibrary, asked: Asked, count: int, everyday: bool
 ) -> Examples:
     """Features of what the searches find, `count` passages each."""
     cosines, scores = library.searches(asked.questions)
@@ -99,7 +103,8 @@ def make_examples(
         place = np.flatnonzero(chosen == asked.right[row])
         right[row] = place[0] if len(place) else -1
     assert words is not None and others is not None
-    return Examples(words, others, present, right, asked.right >= 0, asked.groups)
+    of_everyday = np.full(total, everyday)
+    return Examples(words, others, present, right, asked.right >= 0, asked.groups, of_everyday)
 
 
 def join(parts: list[Examples]) -> Examples:
@@ -137,7 +142,8 @@ def learn_network(reranker: Reranker, examples: Examples, recipe: Recipe) -> Non
         x = mx.array(normalise(examples.words[batch].astype(np.float32), arrays))
         found = apply_network(weights, x)
         right, present = mx.array(examples.right[batch]), mx.array(examples.present[batch])
-        return listwise(found[..., 0], present, right) + pointwise(found[..., 1], present, right)
+        told = present * mx.array(~examples.everyday[batch])[:, None]
+        return listwise(found[..., 0], present, right) + pointwise(found[..., 1], told, right)
 
     fit(weights, loss, len(examples.right), recipe, recipe.epochs)
     arrays.update({name: np.array(value) for name, value in weights.items()})
