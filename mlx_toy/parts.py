@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlx_toy.embedder import Embedder, load_embedder
+from mlx_toy.embedder import Embedder, bundled_embedder, load_embedder
 from mlx_toy.engine import Engine
 from mlx_toy.library import Library
 from mlx_toy.loaded_model import BUNDLED
 from mlx_toy.model_directory import is_ours
 from mlx_toy.ordering import in_order
 from mlx_toy.reader import bundled_reader
-from mlx_toy.reranker import Reranker, load_reranker
+from mlx_toy.reranker import Reranker, bundled_reranker, load_reranker
 from mlx_toy.settings import Settings
 from mlx_toy.tokenizer import Tokenizer
 
@@ -55,12 +55,14 @@ class Parts:
     @property
     def embedder(self) -> Embedder:
         """What turns questions and passages into vectors."""
-        return self._once("embedder", lambda: load_embedder(self.settings.embedder))
+        path = self.settings.embedder
+        return self._once("embedder", lambda: load_embedder(path) if path else bundled_embedder())
 
     @property
     def reranker(self) -> Reranker:
         """What orders the passages that were found, beside any retriever."""
-        return self._once("reranker", lambda: load_reranker(self.settings.reranker))
+        path = self.settings.reranker
+        return self._once("reranker", lambda: load_reranker(path) if path else bundled_reranker())
 
     @property
     def library(self) -> Library:

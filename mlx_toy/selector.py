@@ -23,7 +23,7 @@ from mlx_toy.backend import mx
 import numpy as np
 
 from mlx_toy.chat import Message
-from mlx_toy.embedder import load_embedder
+from mlx_toy.embedder import bundled_embedder
 from mlx_toy.errors import UserError
 from mlx_toy.exchange_features import ExchangeFeatures
 from mlx_toy.exchange_search import ExchangeIndex, Said, stems
@@ -173,7 +173,7 @@ def load_selector(path: str | Path, nats: ReplyNats, states: ReplyStates) -> Sel
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != MODEL_TYPE:
             raise ValueError(f"it is of type {config['model_type']!r}")
-        embedder = load_embedder()
+        embedder = bundled_embedder()
         if embedder.fingerprint != config["embedder"]:
             raise ValueError("it was made with another retriever")
         loaded = mx.load(str(path / WEIGHTS))
