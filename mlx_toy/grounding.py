@@ -113,7 +113,8 @@ def plan(
             where the question's own words point at no sentence ("And when did it end?").
         headings: what stands above each passage. Its words are read with the passage, but nothing
             is copied from them.
-        standings: what the search says of each passage; none where they were given.
+        standings: what the search says of each passage; none where they were given. They count
+            only where the passages are read with the question.
 
     Raises:
         UserError: the question alone is too long for the model.

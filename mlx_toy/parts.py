@@ -93,7 +93,7 @@ class Parts:
 
     def load(self) -> None:
         """Load all of them, and what answers are found with."""
-        bundled_reader()
+        _ = bundled_reader(), bundled_embedder(), bundled_reranker()
         _ = self.engine.selector
         _ = self.library, self.reranker, self.engine, self.base_engine, self.count_tokens
 

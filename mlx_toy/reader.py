@@ -173,7 +173,7 @@ class Reader:
         pieces: list[list[tuple[int, _Read]]] = [[] for _ in passages]
         unread: list[tuple[int, int, tuple[str, str, str]]] = []
         for number, passage in enumerate(passages):
-            for start, end in _windows(passage):
+            for start, end in windows(passage):
                 piece = question, passage[start:end], headings[number] if headings else ""
                 known = self._remembered.get(piece)
                 if known is None:
@@ -215,17 +215,17 @@ class Reader:
         ]
 
 
-def _windows(passage: str) -> list[tuple[int, int]]:
+def windows(passage: str) -> list[tuple[int, int]]:
     """Start and end of pieces of whole sentences, none much longer than those it learned from."""
     if len(passage) <= WINDOW:
         return [(0, len(passage))]
-    windows: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for start, end in split_sentences(passage):
-        if windows and end - windows[-1][0] <= WINDOW:
-            windows[-1] = windows[-1][0], end
+        if found and end - found[-1][0] <= WINDOW:
+            found[-1] = found[-1][0], end
         else:
-            windows.append((start, end))
-    return windows[:MOST_WINDOWS]
+            found.append((start, end))
+    return found[:MOST_WINDOWS]
 
 
 def _alike(texts: Sequence[str]) -> list[list[int]]:

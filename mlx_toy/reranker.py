@@ -29,7 +29,7 @@ from mlx_toy.errors import UserError
 from mlx_toy.int8_rows import from_int8, to_int8
 from mlx_toy.known_words import NAME as WORDS
 from mlx_toy.known_words import from_bytes, to_bytes
-from mlx_toy.lexicon import MAX_TOKENS, Lexicon
+from mlx_toy.lexicon import CHARACTERS, MAX_TOKENS, Lexicon
 from mlx_toy.matching import match_features
 from mlx_toy.passages import below_headings
 from mlx_toy.rows import Hit
@@ -149,6 +149,7 @@ class Reranker:
         return np.concatenate([by_words, matched], 1), np.concatenate([by_vectors, meant], 1)
 
     def _tokens(self, text: str) -> np.ndarray:
+        text = text[: PASSAGE_TOKENS * CHARACTERS]  # no more of it is looked at, nor kept
         rows = self._read.get(text)
         if rows is None:
             rows = self._read[text] = self._lexicon.rows(text, PASSAGE_TOKENS)

@@ -1,4 +1,4 @@
-"""Both searches of the app over a few passages, in memory, without a library.
+"""Both searches of the app over passages in memory, without a library.
 
 Passages that a question comes with are looked up among each other as those of a library are, and so
 are those that the reranker learns from.

@@ -86,13 +86,13 @@ def priors(
 ) -> list[float]:
     """What speaks for each passage beside the reader's odds, in nats.
 
-    Of passages that were found, what the search says; of given ones, what it would say if they were
-    all that it had to look in.
+    Of passages that were found, what the search says; else what it would say if they were all that
+    it had to look in.
 
     Args:
         question, passages: what is read.
         headings: what stands above each passage.
-        standings: one for each; none of given passages.
+        standings: one for each; none of passages that were given, or found with other words.
     """
     if standings:
         return [one.prior for one in standings]

@@ -30,3 +30,13 @@ def test_a_descent_finds_the_least_loss_and_says_how_far_it_is(capsys):
     assert mx.allclose(weights["x"], wanted, atol=1e-2)
     said = capsys.readouterr().err
     assert f"made up: step {SAID_EVERY}/{2 * SAID_EVERY}" in said
+
+
+def test_a_short_descent_says_how_it_ended(capsys):
+    descent = Descent(
+        lambda weights, batch: (weights["x"] - batch).square().sum(), 3, 0.1, 1, 2.0, "s"
+    )
+    weights = {"x": mx.zeros(1)}
+    for _ in range(3):
+        weights = descent.step(weights, mx.array([0.0]))
+    assert "s: step 3/3  loss 0.000" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bench import everyday_library
@@ -96,6 +97,16 @@ def test_of_given_passages_what_a_search_among_them_would_say_speaks_for_one():
     ferry = "Which of the ferries leaves?"
     north, south = scores_among(ferry, [OTHER, OTHER], ["Lighthouse", "Ferries"])
     assert south > north
+    # a long passage is looked up piece by piece, so that what stands at its end is seen
+    late = f"{STORY} " * 40 + OTHER
+    at_the_end, elsewhere = scores_among(QUESTION, [late, f"{STORY} " * 40])
+    assert at_the_end > elsewhere
+    # more than a search looks at: none is left out, none that is far comes to the front
+    many = [f"{STORY} {number}" for number in range(70)]
+    assert np.argmax(scores_among(QUESTION, [*many, OTHER])) == 70
+    assert scores_among(QUESTION, []) == []
+    with pytest.raises(ValueError):
+        scores_among(QUESTION, [OTHER, STORY], ["Ferries"])
     found = [Standing(1.0, 0.0, 0.2), Standing(5.0, 0.0, 0.1)]
     assert priors(QUESTION, passages, (), found) == [1.0, 5.0]
 

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mlx_toy.backend import mx
+
 import numpy as np
 import pytest
 from retrieval_fixtures import ANIMALS, PLACES, write_data, write_everyday
@@ -15,7 +17,7 @@ from mlx_toy.reranker import BUNDLED, load_reranker
 from mlx_toy.search_in_memory import WordIndex
 from train import reranker as command
 from train.reranker_data import TrainingLibrary, deal, foreign, sample
-from train.reranker_fit import Recipe
+from train.reranker_fit import Recipe, pointwise
 from train.retrieval_data import EVERYDAY, Passage, sources
 
 
@@ -117,3 +119,14 @@ def test_groups_are_dealt_whole():
     assert [len(part) for part in dealt] == [2] * 5
     library = TrainingLibrary(groups, load_embedder(None), Lexicon())
     assert len(sample(library.asked, 3, np.random.default_rng(0)).questions) == 0
+
+
+def test_whether_a_passage_answers_is_learned_of_the_questions_that_are_told():
+    random = np.random.default_rng(0)
+    logits, present = mx.array(random.normal(size=(3, 4))), mx.array(np.ones((3, 4), bool))
+    right = mx.array([1, -1, 2])
+    told = mx.array([True, True, False])
+    alone = pointwise(logits[:2], present[:2], right[:2], told[:2])
+    assert pointwise(logits, present, right, told).item() == pytest.approx(alone.item())
+    assert pointwise(logits, present, right, ~told).item() > 0
+    assert pointwise(logits, present, right, mx.zeros(3)).item() == 0

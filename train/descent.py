@@ -25,7 +25,7 @@ class Descent(Generic[Batch]):
         loss_of: of weights and a batch.
         steps: that are planned.
         rate: peak, for Adam (Kingma and Ba 2014, arXiv:1412.6980).
-        warmup: steps until it is reached.
+        warmup: steps until it is reached, a tenth of all at most.
         norm: length to which a gradient is cut; infinite for none.
         name: what is learned, for the log.
         epsilon: of Adam.
@@ -58,11 +58,12 @@ class Descent(Generic[Batch]):
         weights = self._optimizer.apply_gradients(gradient, weights)
         mx.eval(weights, self._optimizer.state, loss)
         self._total += loss.item()
-        if self.done % SAID_EVERY == 0:
+        since = self.done % SAID_EVERY or SAID_EVERY
+        if since == SAID_EVERY or self.done == self._steps:
             speed = self.done / (time.monotonic() - self._begun)
             say(
                 f"{self._name}: step {self.done}/{self._steps}  "
-                f"loss {self._total / SAID_EVERY:.3f}  {speed:.2f} steps/s  "
+                f"loss {self._total / since:.3f}  {speed:.2f} steps/s  "
                 f"{max(0, self._steps - self.done) / speed:,.0f} s left"
             )
             self._total = 0.0

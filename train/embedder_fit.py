@@ -34,7 +34,8 @@ class Recipe:
         steps: optimizer steps.
         batch: pairs in a batch; every other passage of it is a negative.
         group: passages taken from one group: more make negatives harder, fewer more varied.
-        learning_rate: peak, for Adam; rises over `warmup` steps, then falls to 0 linearly.
+        learning_rate: peak, for Adam; rises over `warmup` steps, a tenth of all at most, then
+            falls to 0 linearly.
         rarity: gains begin as the inverse document frequency to this power.
         epsilon: of Adam.
         warmup: steps.

@@ -102,8 +102,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(questions=options.questions, epochs=options.epochs, seed=options.seed)
     start = time.monotonic()
     trained, held_out = read_training_groups(data, options.everyday)
-    if not all(held_out.values()):
-        raise UserError(f"{data} has too few articles to hold one out: give the whole pack")
+    if missing := [n for n, groups in (*held_out.items(), *trained.items()) if not groups]:
+        raise UserError(f"{missing[0]} has too few documents to hold one out: give the whole pack")
     base = None if options.refit is None else network_of(Path(options.refit or BUNDLED))
     reranker, facts = train(trained, held_out, embedder, recipe, base)
     facts |= {
@@ -179,8 +179,9 @@ def training_libraries(
     for name, groups in trained.items():
         dealt = deal(groups, PERSONAL if name == EVERYDAY else recipe.library, random)
         for number, part in enumerate(dealt[: recipe.wiki_libraries] if name == TITLES else dealt):
+            titled = number % 3 == 2 and name != EVERYDAY  # whose passages have their headings
             library = TrainingLibrary(
-                part, embedder, lexicon, headings=number % 3 == 2, apart=number % 3 == 1
+                part, embedder, lexicon, headings=titled, apart=number % 3 == 1
             )
             made.append((name, library))
     return made
@@ -244,12 +245,17 @@ def training_examples(
 ) -> Examples:
     """Own and foreign questions of every library."""
     found = []
-    most = {TITLES: recipe.questions // 4, EVERYDAY: recipe.everyday_questions}
+    most = {
+        TITLES: recipe.questions // 4,
+        EVERYDAY: min(recipe.questions, recipe.everyday_questions),
+    }
     for number, (name, library) in enumerate(libraries):
         count = most.get(name, recipe.questions)
         own = sample(library.asked, count, random)
         others = libraries[number - 1][1].asked
-        strange = foreign(others, int(recipe.foreign * len(own.questions)), random)
+        # of everyday questions nothing learns whether anything answers
+        share = 0.0 if name == EVERYDAY else recipe.foreign
+        strange = foreign(others, int(share * len(own.questions)), random)
         asked = together([own, strange])
         found.append(make_examples(reranker, library, asked, recipe.found, name == EVERYDAY))
         say(f"library {number + 1}/{len(libraries)}: {len(own.questions)} questions")
@@ -287,5 +293,5 @@ def held_out_examples(
             asked = together([own, *strange])
             examples.append(make_examples(reranker, library, asked, HELD_FOUND, name == EVERYDAY))
         found[name] = join(examples)
-        say(f"held out of {name}: {sum(len(part.asked.questions) for part in parts)} questions")
+        say(f"held out of {name}: {int(found[name].own.sum())} questions")
     return found

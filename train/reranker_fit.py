@@ -142,8 +142,10 @@ def learn_network(reranker: Reranker, examples: Examples, recipe: Recipe) -> Non
         x = mx.array(normalise(examples.words[batch].astype(np.float32), arrays))
         found = apply_network(weights, x)
         right, present = mx.array(examples.right[batch]), mx.array(examples.present[batch])
-        told = present * mx.array(~examples.everyday[batch])[:, None]
-        return listwise(found[..., 0], present, right) + pointwise(found[..., 1], told, right)
+        told = mx.array(~examples.everyday[batch])
+        return listwise(found[..., 0], present, right) + pointwise(
+            found[..., 1], present, right, told
+        )
 
     fit(weights, loss, len(examples.right), recipe, recipe.epochs)
     arrays.update({name: np.array(value) for name, value in weights.items()})
@@ -157,11 +159,11 @@ def listwise(scores: mx.array, present: mx.array, right: mx.array) -> mx.array:
     return ((mx.logsumexp(scores, 1) - chosen) * has).sum() / mx.maximum(has.sum(), 1)
 
 
-def pointwise(logits: mx.array, present: mx.array, right: mx.array) -> mx.array:
-    """Cross-entropy of whether a candidate answers, summed over those of a question."""
+def pointwise(logits: mx.array, present: mx.array, right: mx.array, told: mx.array) -> mx.array:
+    """Cross-entropy of whether a candidate answers, summed over those of each question told."""
     answers = mx.arange(logits.shape[1])[None] == right[:, None]
     each = mx.logaddexp(0, logits) - logits * answers
-    return (each * present).sum() / logits.shape[0]
+    return (each * present * told[:, None]).sum() / mx.maximum(told.sum(), 1)
 
 
 def fit(

@@ -225,7 +225,8 @@ app's index on both sets and the held-out ones, in which BM25's recall was print
 figures of FairytaleQA validation were seen when the features of the document around a passage were
 added. The figures on held-out groups below are free of neither: weights are cross-validated there,
 the features were chosen on them. Reranking {TIMED_PASSAGES} passages never read before
-takes, in the median, {times}, on two busy cores. On groups held out of training, cross-validated:
+takes, in the median, {times}, on two busy cores. On groups held out of training
+(of everyday documents, some 3,000 questions), cross-validated:
 
 | held out of | R@1 | R@5 | R@10 | MRR |
 |---|---:|---:|---:|---:|
