@@ -177,9 +177,9 @@ def train(
         nonlocal figures
         reader.weights = weights
         reader.forget_words()
+        save_reader(reader, out)  # measuring takes minutes, and may be interrupted
         figures = measure(reader, held_out)
         say(f"epoch {number}: {json.dumps(figures)}")
-        save_reader(reader, out)
         report = {"recipe": vars(recipe), "epoch": number, "held_out": figures, "before": before}
         write_json(report, out / "report.json")
         write_text(_card(report, reader), out / "README.md")
