@@ -52,6 +52,7 @@ SEARCH = ("relevance", "gist")  # and of those that were found
 NEAR = ("nearness",)
 MODEL = ("chosen", "own", "refusal")
 CORRECT = ("chosen", "own", "kind", "margin", "found", "picked")
+FALSE_REFUSALS = 10.0  # percent; of bench/everyday_library's questions twice as many are
 RIGHT_F1 = 0.5  # from this overlap with a gold answer on, the model's words count as the answer
 LIKELIER = 0.5
 
@@ -226,9 +227,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--false-refusals",
         type=float,
-        default=15.0,
+        default=FALSE_REFUSALS,
         metavar="PERCENT",
-        help="answerable questions of either kind that may be refused (default: 15)",
+        help=f"answerable ones of either kind that may be refused (default: {FALSE_REFUSALS:g})",
     )
     parser.add_argument("--out", type=Path, help="directory to write to (default: the model's)")
 
