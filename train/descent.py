@@ -1,6 +1,5 @@
 """Steps down a loss: Adam, a rate that rises and then falls to 0, and what is said meanwhile."""
 
-import math
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -53,8 +52,7 @@ class Descent(Generic[Batch]):
         share = rise_and_fall(self.done, self._warmup, self._steps)
         self._optimizer.learning_rate = self._rate * share
         loss, gradient = self._gradient_of(weights, batch)
-        if math.isfinite(self._norm):
-            gradient, _ = optim.clip_grad_norm(gradient, self._norm)
+        gradient, _ = optim.clip_grad_norm(gradient, self._norm)
         weights = self._optimizer.apply_gradients(gradient, weights)
         mx.eval(weights, self._optimizer.state, loss)
         self._total += loss.item()

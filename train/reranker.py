@@ -8,12 +8,11 @@ Three steps, each cheap. The network of word matches learns on training articles
 documents, listwise: the cross-entropy of the right passage among the candidates (Cao et al. 2007).
 Beside it, on articles alone, whether a passage answers at all, with questions of other libraries as
 what nothing answers: an everyday question may share no word with its passage, so it would teach to
-find foreign ones relevant. Then the articles
-held out of the embedder's training weigh the network against the embedder and the vectors of words:
-on its own training articles the embedder is surer than on others, so weights learned there would
-trust it too much; held-out everyday documents have a part in it. Last, on the same held-out
-articles, relevance becomes a probability. Figures on
-them are cross-validated by article. `--refit` takes the network of a reranker that is there: of the
+find foreign ones relevant. Then the articles held out of the embedder's training weigh the network
+against the embedder and the vectors of words: on its own training articles the embedder is surer
+than on others, so weights learned there would trust it too much; held-out everyday documents have a
+part in it. Last, on the same held-out articles, relevance becomes a probability. Figures on them
+are cross-validated by article. `--refit` takes the network of a reranker that is there: of the
 embedder it knows only the candidates that it learned on, and learning it takes the longest.
 
 An interrupted run leaves the directory as it was; a finished one replaces it whole.

@@ -18,7 +18,6 @@ from mlx_toy.reranker import network as apply_network
 from mlx_toy.small_network import normalise
 from train.progress import say
 from train.reranker_data import Asked, TrainingLibrary
-from train.retrieval_data import EVERYDAY
 
 import mlx.optimizers as optim  # isort: skip  (after the backend, which must load the BLAS first)
 
@@ -222,7 +221,7 @@ def learn_weights(
     arrays["order"] = fit_order(held, net, everything, recipe)
     # An everyday question may share no word with what answers it, so there the relevance would
     # learn to find foreign questions relevant.
-    alike = {name: e for name, e in held.items() if name != EVERYDAY}
+    alike = {name: e for name, e in held.items() if not e.everyday.any()}
     arrays["relevance"] = fit_relevance(alike, net, arrays["order"], recipe)
     return figures
 

@@ -32,7 +32,7 @@ MIXTURE = {  # parts of the batches
     "pairs/openstax": 1.0,
     "pairs/wordnet": 0.5,
     "pairs/intents": 0.3,
-    EVERYDAY: 5.0,  # what people ask of; all others together are articles and stories
+    EVERYDAY: 5.0,  # such documents are what people ask of
 }
 SOURCES = tuple(name for name in MIXTURE if name != EVERYDAY)  # those of the catalogue
 
